@@ -1,0 +1,45 @@
+# One command each; every target installs what it needs, so none depends on another having been run by hand.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+CLUSTER ?= testbed
+
+.PHONY: demo test unit lint bench generate testbed-deps constraints clean
+.DEFAULT_GOAL := unit
+
+$(VENV)/.installed: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+testbed-deps: $(VENV)/.installed  ## install the Debian packages that a real node needs (asks for root; without it the node is simulated)
+	$(BIN)/python -m testbed deps
+
+demo: testbed-deps  ## five jobs through a recorded day, on a real cluster, in three minutes
+	$(BIN)/python -m testbed.demo --cluster $(CLUSTER)
+
+unit: $(VENV)/.installed  ## pure tests, seconds
+	$(BIN)/python -m pytest -q -m "not api and not node"
+
+test: testbed-deps lint  ## every level of test that this machine can run
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks
+
+generate: $(VENV)/.installed  ## write the files that are made from code: crds/
+	$(BIN)/python -m carbonaware_operator.api.crds crds
+
+constraints:  ## pin the newest versions again, with hashes (needs pip-tools)
+	pip-compile --quiet --all-extras --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file constraints.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) .demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""The carbonaware node agent: measures energy and attributes it to pods."""

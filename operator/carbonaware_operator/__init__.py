@@ -1,0 +1,1 @@
+"""The carbonaware operator: holds, releases and accounts for CarbonAwareJobs."""
