@@ -1,0 +1,371 @@
+"""CarbonAwareJob: a Job that is started when the grid is clean, and accounted for."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from carbonaware_operator.api.ledger import Ledger
+from carbonaware_operator.api.schema import (
+    ATOMIC_LIST,
+    Conditions,
+    Count64,
+    Duration,
+    GramsPerKWh,
+    Int64,
+    Name,
+    Percent,
+    Schema,
+    ShortText,
+    Timestamp,
+    rule,
+    rules,
+)
+
+
+class Strategy(StrEnum):
+    """How the start is chosen."""
+
+    THRESHOLD = "Threshold"
+    IMMEDIATE = "Immediate"
+
+
+class Day(StrEnum):
+    """Days of the week, in the order of `datetime.weekday()`."""
+
+    MON = "Mon"
+    TUE = "Tue"
+    WED = "Wed"
+    THU = "Thu"
+    FRI = "Fri"
+    SAT = "Sat"
+    SUN = "Sun"
+
+
+class WhenSignalMissing(StrEnum):
+    """What to do without a usable signal."""
+
+    USE_FALLBACK = "UseFallback"
+    START = "Start"
+    HOLD = "Hold"
+
+
+class WhenDeadlineReached(StrEnum):
+    """What to do at the latest start."""
+
+    START = "Start"
+    FAIL = "Fail"
+
+
+_TIME_OF_DAY = Annotated[str, Field(max_length=5, pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class Window(Schema):
+    """A time of day, on some days, in which a job may start."""
+
+    days: Annotated[
+        list[Day] | None,
+        Field(
+            min_length=1,
+            max_length=7,
+            description="Days on which the window opens; all when empty.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+    ] = None
+    start: Annotated[_TIME_OF_DAY, Field(description="Opening time, HH:MM.")]
+    end: Annotated[
+        _TIME_OF_DAY,
+        Field(description="Closing time, HH:MM; at or before `start` it is on the next day."),
+    ]
+    time_zone: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=64,
+            pattern="^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$",
+            description="IANA time zone of `start` and `end`, such as Europe/Berlin. Default: UTC.",
+            json_schema_extra={
+                "x-kubernetes-validations": [
+                    rule(
+                        "self != 'Local' && timestamp('2024-01-01T00:00:00Z').getHours(self) >= 0",
+                        "must be an IANA time zone such as Europe/Berlin",
+                    )
+                ]
+            },
+        ),
+    ] = None
+
+
+class Schedule(Schema):
+    """When the job may start."""
+
+    model_config = rules(
+        rule(
+            "[has(self.maxDelay), has(self.startBy), has(self.finishBy)].filter(x, x).size() <= 1",
+            "must have at most one of `maxDelay`, `startBy` and `finishBy`",
+        ),
+        rule(
+            "!has(self.finishBy) || has(self.expectedDuration)",
+            "must have `expectedDuration` when `finishBy` is set",
+        ),
+        rule(
+            "!has(self.preferredGramsPerKWh) || !has(self.maxGramsPerKWh)"
+            " || self.preferredGramsPerKWh <= self.maxGramsPerKWh",
+            "must have `preferredGramsPerKWh` at or below `maxGramsPerKWh`",
+        ),
+    )
+
+    strategy: Annotated[
+        Strategy | None,
+        Field(
+            description="Threshold starts when the grid is at or below `maxGramsPerKWh`; Immediate"
+            " starts in the first window whatever the grid. Default: Threshold."
+        ),
+    ] = None
+    max_grams_per_kwh: Annotated[
+        GramsPerKWh | None,
+        Field(
+            alias="maxGramsPerKWh",
+            description="Not started above this average grid intensity, gCO2e/kWh, before the"
+            " deadline.",
+        ),
+    ] = None
+    preferred_grams_per_kwh: Annotated[
+        GramsPerKWh | None,
+        Field(
+            alias="preferredGramsPerKWh",
+            description="Started at once at or below this average grid intensity, gCO2e/kWh.",
+        ),
+    ] = None
+    expected_duration: Annotated[
+        Duration | None, Field(description="How long the job is expected to run, such as 4h30m.")
+    ] = None
+    earliest_start: Annotated[
+        Timestamp | None, Field(description="Not started before this instant (RFC 3339).")
+    ] = None
+    max_delay: Annotated[
+        Duration | None,
+        Field(
+            description="Latest start, counted from creation. At most one of `maxDelay`, `startBy`"
+            " and `finishBy`. Default: the operator's, 24h."
+        ),
+    ] = None
+    start_by: Annotated[Timestamp | None, Field(description="Latest start (RFC 3339).")] = None
+    finish_by: Annotated[
+        Timestamp | None,
+        Field(description="Latest end (RFC 3339); needs `expectedDuration`."),
+    ] = None
+    windows: Annotated[
+        list[Window] | None,
+        Field(
+            max_length=32,
+            description="The job starts only inside one of these; always when empty.",
+            json_schema_extra=ATOMIC_LIST,
+        ),
+    ] = None
+    when_signal_missing: Annotated[
+        WhenSignalMissing | None,
+        Field(
+            description="Without a fresh intensity: UseFallback decides on the zone's fallback"
+            " value, Start starts, Hold waits (until the deadline). Default: UseFallback."
+        ),
+    ] = None
+    when_deadline_reached: Annotated[
+        WhenDeadlineReached | None,
+        Field(
+            description="At the latest start: Start starts whatever the grid, Fail ends the job as"
+            " failed. Default: Start."
+        ),
+    ] = None
+
+
+class TemplateMetadata(Schema):
+    """Metadata of the child Job."""
+
+    labels: Annotated[
+        dict[str, Annotated[str, Field(max_length=63)]] | None,
+        Field(max_length=64, description="Labels of the child Job."),
+    ] = None
+    annotations: Annotated[
+        dict[str, Annotated[str, Field(max_length=65536)]] | None,
+        Field(max_length=64, description="Annotations of the child Job."),
+    ] = None
+
+
+class JobTemplate(Schema):
+    """The batch/v1 Job to create at release, as in a CronJob."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+
+    metadata: Annotated[
+        TemplateMetadata | None, Field(description="Labels and annotations of the child Job.")
+    ] = None
+    spec: Annotated[
+        dict[str, Any],
+        Field(
+            description="Spec of the batch/v1 Job; the API server checks it by a dry run.",
+            json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+        ),
+    ]
+
+
+class CarbonAwareJobSpec(Schema):
+    """What to run and when."""
+
+    model_config = rules(
+        rule(
+            "self.jobTemplate == oldSelf.jobTemplate",
+            "must keep `jobTemplate` unchanged; delete the job and create another",
+        )
+    )
+
+    job_template: Annotated[JobTemplate, Field(description="The Job to run. It cannot be changed.")]
+    zone_name: Annotated[
+        Name | None,
+        Field(
+            description="The CarbonZone whose grid the job waits for. Default: the operator's"
+            " default zone."
+        ),
+    ] = None
+    suspend: Annotated[
+        bool | None,
+        Field(
+            description="The user's own hold: it wins over everything, and suspends a running job."
+        ),
+    ] = None
+    schedule: Annotated[Schedule | None, Field(description="When the job may start.")] = None
+    ttl_after_finished: Annotated[
+        Duration | None,
+        Field(description="How long the finished job and its record are kept. Default: for ever."),
+    ] = None
+
+
+class Plan(Schema):
+    """What a held job waits for."""
+
+    start_time: Annotated[
+        Timestamp | None,
+        Field(description="When it starts at the latest, if nothing starts it earlier."),
+    ] = None
+
+
+class WorkloadReference(Schema):
+    """The object that runs the job."""
+
+    api_version: Annotated[Name, Field(description="Its API version.")]
+    kind: Annotated[Name, Field(description="Its kind.")]
+    name: Annotated[Name, Field(description="Its name.")]
+    uid: Annotated[Name, Field(description="Its uid: it is never created a second time.")]
+
+
+class Shift(Schema):
+    """From when on the run is compared with one that began earlier by so much."""
+
+    from_time: Annotated[Timestamp, Field(description="The start or resumption.")]
+    seconds: Annotated[
+        Count64, Field(description="Seconds by which run-at-once would have been earlier.")
+    ]
+
+
+class Summary(Schema):
+    """Sums for people, with units."""
+
+    energy: Annotated[ShortText | None, Field(description="Energy used.")] = None
+    emissions: Annotated[ShortText | None, Field(description="Emissions, CO2e.")] = None
+    avoided: Annotated[
+        ShortText | None, Field(description="Emissions avoided against running at once.")
+    ] = None
+
+
+class CarbonAwareJobStatus(Schema):
+    """What the operator decided and measured."""
+
+    observed_generation: Annotated[
+        Count64 | None, Field(description="The generation of the spec last acted on.")
+    ] = None
+    zone_name: Annotated[Name | None, Field(description="The CarbonZone in effect.")] = None
+    deadline: Annotated[Timestamp | None, Field(description="The latest start in effect.")] = None
+    conditions: Annotated[
+        Conditions | None,
+        Field(description="Released, SignalFresh, Complete and Failed, with reasons."),
+    ] = None
+    plan: Annotated[Plan | None, Field(description="What a held job waits for.")] = None
+    workload: Annotated[
+        WorkloadReference | None, Field(description="The child Job, once created.")
+    ] = None
+    handled_release_request: Annotated[
+        ShortText | None,
+        Field(description="The last token of `carbonaware.io/release-requested` acted on."),
+    ] = None
+    baseline_start_time: Annotated[
+        Timestamp | None,
+        Field(description="When run-at-once would have started: the baseline begins here."),
+    ] = None
+    shifts: Annotated[
+        list[Shift] | None,
+        Field(
+            max_length=256,
+            description="By how much each stretch of the run is later than run-at-once.",
+            json_schema_extra=ATOMIC_LIST,
+        ),
+    ] = None
+    suspended_time: Annotated[
+        Timestamp | None, Field(description="Since when a started job is suspended.")
+    ] = None
+    released_time: Annotated[Timestamp | None, Field(description="When it was started.")] = None
+    finished_time: Annotated[Timestamp | None, Field(description="When it ended.")] = None
+    held_seconds: Annotated[
+        Count64 | None, Field(description="Seconds from creation to the start or the end.")
+    ] = None
+    run_seconds: Annotated[
+        Count64 | None, Field(description="Seconds it ran, suspensions left out.")
+    ] = None
+    energy_joules: Annotated[Count64 | None, Field(description="Energy used, in joules.")] = None
+    emissions_milligrams: Annotated[
+        Count64 | None, Field(description="Emissions of the priced energy, in mgCO2e.")
+    ] = None
+    baseline_emissions_milligrams: Annotated[
+        Count64 | None,
+        Field(description="What the compared energy would have emitted at once, in mgCO2e."),
+    ] = None
+    avoided_emissions_milligrams: Annotated[
+        Int64 | None,
+        Field(description="Baseline less emissions of the compared energy, in mgCO2e."),
+    ] = None
+    avoided_percent: Annotated[
+        Int64 | None, Field(description="Avoided emissions as a percentage of the baseline.")
+    ] = None
+    priced_percent: Annotated[
+        Percent | None, Field(description="Share of the energy that has a grid intensity.")
+    ] = None
+    compared_percent: Annotated[
+        Percent | None,
+        Field(description="Share of the energy whose baseline hour has a grid intensity."),
+    ] = None
+    estimated_percent: Annotated[
+        Percent | None, Field(description="Share of the energy priced with an estimate.")
+    ] = None
+    energy_method: Annotated[
+        str | None,
+        Field(
+            description="How the energy is known.",
+            json_schema_extra={"enum": ["Measured", "Modelled", "Mixed"]},
+        ),
+    ] = None
+    summary: Annotated[Summary | None, Field(description="Sums for people.")] = None
+    ledger: Annotated[
+        Ledger | None, Field(description="The account from which the sums are made.")
+    ] = None
+
+
+class CarbonAwareJob(Schema):
+    """Runs a Job when the grid is clean, and accounts for what it used."""
+
+    model_config = rules(
+        rule("self.metadata.name.size() <= 63", "must have a name of at most 63 characters"),
+    )
+
+    spec: Annotated[CarbonAwareJobSpec, Field(description="What to run and when.")]
+    status: Annotated[
+        CarbonAwareJobStatus | None, Field(description="What the operator decided and measured.")
+    ] = None

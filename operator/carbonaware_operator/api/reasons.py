@@ -1,0 +1,75 @@
+"""Condition types, reasons and event reasons: words that users script against, so they are API."""
+
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """Types of `status.conditions` of a CarbonAwareJob."""
+
+    RELEASED = "Released"
+    SIGNAL_FRESH = "SignalFresh"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
+class HoldReason(StrEnum):
+    """Why `Released` is False: one at a time, the binding constraint."""
+
+    SUSPENDED_BY_USER = "SuspendedByUser"
+    BEFORE_EARLIEST_START = "BeforeEarliestStart"
+    OUTSIDE_WINDOW = "OutsideWindow"
+    ABOVE_MAX_INTENSITY = "AboveMaxIntensity"
+    SIGNAL_MISSING = "SignalMissing"
+    INVALID_WORKLOAD = "InvalidWorkload"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    NO_ZONE = "NoZone"
+
+
+class ReleaseReason(StrEnum):
+    """Why `Released` is True."""
+
+    INTENSITY_PREFERRED = "IntensityPreferred"
+    INTENSITY_ACCEPTABLE = "IntensityAcceptable"
+    DEADLINE_REACHED = "DeadlineReached"
+    SIGNAL_MISSING = "SignalMissing"
+    IMMEDIATE = "Immediate"
+    RELEASED_BY_USER = "ReleasedByUser"
+
+
+class EndReason(StrEnum):
+    """Why `Complete` or `Failed` is True."""
+
+    SUCCEEDED = "Succeeded"
+    WORKLOAD_FAILED = "WorkloadFailed"
+    DEADLINE_MISSED = "DeadlineMissed"
+    WORKLOAD_DELETED = "WorkloadDeleted"
+
+
+class SignalReason(StrEnum):
+    """Reasons of `SignalFresh` of a job and of `Ready` and `Fresh` of a zone."""
+
+    CURRENT = "Current"
+    STALE = "Stale"
+    UNAUTHORIZED = "Unauthorized"
+    RATE_LIMITED = "RateLimited"
+    ZONE_UNKNOWN = "ZoneUnknown"
+    UNREACHABLE = "Unreachable"
+    MALFORMED = "Malformed"
+    MISCONFIGURED = "Misconfigured"
+    USING_FALLBACK = "UsingFallback"
+    NO_ZONE = "NoZone"
+
+
+class Annotation(StrEnum):
+    """Annotations that are read or written."""
+
+    RELEASE_REQUESTED = "carbonaware.io/release-requested"
+    RELEASE_REASON = "carbonaware.io/release-reason"
+    HANDLED_RELEASE_REQUEST = "carbonaware.io/handled-release-request"
+
+
+class Label(StrEnum):
+    """Labels of a child Job and its pods."""
+
+    JOB = "carbonaware.io/job"
+    JOB_UID = "carbonaware.io/job-uid"
