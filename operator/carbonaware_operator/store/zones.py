@@ -1,0 +1,56 @@
+"""CarbonZones as the operator knows them, and the outlook that the signals loop made of each."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from carbonaware_operator.api.zone import CarbonZoneSpec, CarbonZoneStatus
+from carbonaware_operator.planning.outlook import Outlook
+from carbonaware_operator.quantities.instants import Instant, parse_instant
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneRecord:
+    """One CarbonZone object as last seen."""
+
+    name: str
+    uid: str
+    generation: int
+    created: Instant
+    spec: CarbonZoneSpec
+    status: CarbonZoneStatus
+
+
+def zone_record(body: dict[str, Any]) -> ZoneRecord:
+    """A record from an object of the API; raises pydantic.ValidationError on an unknown shape."""
+    metadata = body["metadata"]
+    return ZoneRecord(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 1),
+        created=parse_instant(metadata["creationTimestamp"]),
+        spec=CarbonZoneSpec.model_validate(body["spec"]),
+        status=CarbonZoneStatus.model_validate(body.get("status") or {}),
+    )
+
+
+@dataclass(slots=True)
+class ZoneStore:
+    """All zones by name, and their outlooks."""
+
+    records: dict[str, ZoneRecord] = field(default_factory=dict)
+    outlooks: dict[str, Outlook] = field(default_factory=dict)
+
+    def apply(self, record: ZoneRecord) -> None:
+        """Take in a created or changed zone."""
+        self.records[record.name] = record
+
+    def forget(self, name: str) -> None:
+        """Take out a deleted zone."""
+        self.records.pop(name, None)
+        self.outlooks.pop(name, None)
+
+    def set_outlook(self, outlook: Outlook) -> bool:
+        """Keep a new outlook; true when it differs from the one before."""
+        changed = self.outlooks.get(outlook.zone) != outlook
+        self.outlooks[outlook.zone] = outlook
+        return changed
