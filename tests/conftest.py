@@ -1,0 +1,67 @@
+"""Clusters for the tests that need one; whoever asks for a fixture gets the level it stands for.
+
+`cluster` (marker `api`): a real control plane with a simulated node.
+`real_cluster` (marker `node`): the same with a real kubelet; needs root and Debian's containerd.
+`namespace`: a fresh namespace of `cluster` for one test.
+A level that this machine cannot run is skipped with the reason.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from testbed.cluster import Cluster, NodeKind, names
+from testbed.errors import BuildFailedError, PrerequisiteMissingError
+
+CRDS = Path(__file__).parent.parent / "crds"
+
+
+@pytest.fixture(scope="session")
+def cluster(progress: Callable[[str], None]) -> Iterator[Cluster]:
+    """A control plane with our CRDs and one simulated node, shared by the whole run."""
+    yield from _running("api", "simulated", progress)
+
+
+@pytest.fixture(scope="session")
+def real_cluster(progress: Callable[[str], None]) -> Iterator[Cluster]:
+    """A control plane with our CRDs and one real node, shared by the whole run."""
+    yield from _running("node", "real", progress)
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """The name of a namespace that exists for one test; its removal is not waited for."""
+    name = f"test-{uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def progress(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Writes a line past pytest's capture: the first build takes minutes."""
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    return reporter.write_line if reporter else print
+
+
+def _running(level: str, node: NodeKind, progress: Callable[[str], None]) -> Iterator[Cluster]:
+    _end_clusters_of_killed_runs()
+    crds = CRDS if any(CRDS.glob("*.yaml")) else None
+    try:
+        started = Cluster.start(
+            f"test-{level}-{os.getpid()}", node=node, crds=crds, report=progress
+        )
+    except (PrerequisiteMissingError, BuildFailedError) as lacking:
+        pytest.skip(f"level {level} cannot run here: {lacking}")
+    with started:
+        yield started
+
+
+def _end_clusters_of_killed_runs() -> None:
+    for name in names():
+        prefix, _, pid = name.rpartition("-")
+        if prefix in ("test-api", "test-node") and not Path(f"/proc/{pid}").exists():
+            Cluster.attach(name).stop()
