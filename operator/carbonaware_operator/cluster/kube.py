@@ -188,17 +188,27 @@ def _refusal(status: int, text: bytes | str) -> ApiError:
 
 
 async def connect(kubeconfig: str | None, context: str | None = None) -> ApiClient:
-    """A client of the cluster that the kubeconfig names, else of the one this pod runs in.
+    """A client of the cluster that `configuration` names; close it after use."""
+    return ApiClient(configuration=await configuration(kubeconfig, context))
+
+
+async def configuration(kubeconfig: str | None, context: str | None = None) -> Configuration:
+    """How to reach the cluster that the kubeconfig names, else the one this pod runs in.
 
     kubeconfig: a file; None takes $KUBECONFIG or ~/.kube/config, then the pod's service account.
     Raises kubernetes.config.ConfigException: there is neither.
     """
     settings = Configuration()
-    path = kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    if kubeconfig or Path(path).exists():
+    path = kubeconfig or _default_kubeconfig()
+    if path:
         await config.load_kube_config(
             config_file=path, context=context, client_configuration=settings, persist_config=False
         )
     else:
         config.load_incluster_config(client_configuration=settings)
-    return ApiClient(configuration=settings)
+    return settings
+
+
+def _default_kubeconfig() -> str | None:
+    path = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    return path if Path(path).exists() else None

@@ -1,4 +1,4 @@
-"""What the planner knows of a zone: its intensity now, or why there is none, and what to use then."""
+"""What the planner knows of a zone: its intensity now, or why it has none and what to use then."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,167 @@
+"""Writes that a decision calls for: the child Job, and the planner's part of a job's status."""
+
+from carbonaware_operator.api.reasons import HoldReason, ReleaseReason
+from carbonaware_operator.api.schema import API_VERSION
+from carbonaware_operator.cluster.kube import CARBON_AWARE_JOBS, JOBS, ApiError, KubeClient, Object
+from carbonaware_operator.planning.job import Child
+from carbonaware_operator.planning.progress import Progress
+from carbonaware_operator.store.children import child_body, child_name, parent_uid
+from carbonaware_operator.store.jobs import JobRecord
+from carbonaware_operator.store.status import status_of
+
+MANAGER = "carbonaware-planner"
+
+
+class StaleJobError(Exception):
+    """The job is not any more what the decision was made on; `live` is what it is, None if gone."""
+
+    def __init__(self, live: Object | None) -> None:
+        super().__init__("the job has changed since it was decided on")
+        self.live = live
+
+
+class RefusedError(Exception):
+    """The API server refuses the child Job.
+
+    reason: the hold reason that follows; transient: it may be accepted later without a change.
+    """
+
+    def __init__(self, reason: HoldReason, message: str, *, transient: bool) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.transient = transient
+
+
+class JobWriter:
+    """Acts on the cluster for one job at a time. Every method may raise ApiError."""
+
+    def __init__(self, kube: KubeClient) -> None:
+        self._kube = kube
+
+    async def check(self, record: JobRecord) -> None:
+        """Ask the API server, without effect, whether it would accept the child Job.
+
+        Raises RefusedError; StaleJobError when the job is gone.
+        """
+        live = await self._live(record)
+        body = child_body(live, ReleaseReason.IMMEDIATE, None)
+        try:
+            await self._kube.create(JOBS, record.namespace, body, dry_run=True)
+        except ApiError as error:
+            # A full quota says nothing of the workload: it may have room at the release.
+            if error.status not in (403, 409):
+                raise _refusal(error) from error
+
+    async def release(self, record: JobRecord, reason: ReleaseReason) -> Object:
+        """Create the child Job, or find the one that an interrupted release created.
+
+        Raises StaleJobError when the live job forbids it, RefusedError when the API server does.
+        """
+        live = await self._live(record)
+        if _forbids_release(live):
+            raise StaleJobError(live)
+        handled = record.release_request if record.planned().release_requested else None
+        body = child_body(live, reason, handled)
+        try:
+            return await self._kube.create(JOBS, record.namespace, body)
+        except ApiError as error:
+            if error.status == 409 and error.reason == "AlreadyExists":
+                return await self._existing(record)
+            raise _refusal(error) from error
+
+    async def set_suspend(self, record: JobRecord, child: Child, suspend: bool) -> Object:
+        """Suspend or resume the child Job, if it still is as it was seen (else ApiError 409)."""
+        body = {
+            "metadata": {"uid": child.uid, "resourceVersion": child.resource_version},
+            "spec": {"suspend": suspend},
+        }
+        return await self._kube.merge(JOBS, record.namespace, child.name, body)
+
+    async def find_child(self, record: JobRecord) -> Object | None:
+        """The child Job as the API server has it; None when there is none of this job's."""
+        try:
+            body = await self._kube.get(JOBS, record.namespace, child_name(record.name, record.uid))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+        return body if parent_uid(body) == record.uid else None
+
+    async def write(self, record: JobRecord, progress: Progress) -> Object:
+        """Write the planner's part of the status; raises StaleJobError when the job has changed."""
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "CarbonAwareJob",
+            "metadata": {"name": record.name, "resourceVersion": record.resource_version},
+            "status": status_of(progress),
+        }
+        try:
+            return await self._kube.apply(
+                CARBON_AWARE_JOBS, record.namespace, body, manager=MANAGER, sub="status"
+            )
+        except ApiError as error:
+            if error.status in (404, 409):
+                raise StaleJobError(await self.read(record)) from error
+            raise
+
+    async def read(self, record: JobRecord) -> Object | None:
+        """The job as the API server has it; None when it is gone."""
+        try:
+            body = await self._kube.get(CARBON_AWARE_JOBS, record.namespace, record.name)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+        return body if body["metadata"]["uid"] == record.uid else None
+
+    async def delete(self, record: JobRecord) -> None:
+        """Delete a job whose time to live is over."""
+        try:
+            await self._kube.delete(
+                CARBON_AWARE_JOBS, record.namespace, record.name, uid=record.uid
+            )
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+
+    async def _live(self, record: JobRecord) -> Object:
+        live = await self.read(record)
+        if live is None:
+            raise StaleJobError(None)
+        return live
+
+    async def _existing(self, record: JobRecord) -> Object:
+        """The child that an earlier, interrupted release created."""
+        existing = await self.find_child(record)
+        if existing is None:
+            name = child_name(record.name, record.uid)
+            raise RefusedError(
+                HoldReason.INVALID_WORKLOAD,
+                f"a Job {name!r} exists that belongs to something else; delete it",
+                transient=True,
+            )
+        return existing
+
+
+def _forbids_release(live: Object) -> bool:
+    return bool(
+        live["metadata"].get("deletionTimestamp")
+        or live["spec"].get("suspend")
+        or (live.get("status") or {}).get("workload")
+    )
+
+
+def _refusal(error: ApiError) -> Exception:
+    """What a refused creation means for the job."""
+    if error.retryable:
+        return error
+    if error.status == 403:
+        quota = "exceeded quota" in error.message
+        reason = HoldReason.QUOTA_EXCEEDED if quota else HoldReason.INVALID_WORKLOAD
+        return RefusedError(reason, f"the API server refuses: {error.message}", transient=True)
+    return RefusedError(
+        HoldReason.INVALID_WORKLOAD,
+        f"`jobTemplate` is not a valid Job: {error.message}; create the job again, corrected",
+        transient=False,
+    )

@@ -1,0 +1,157 @@
+"""Leader election with a Lease, on the monotonic clock.
+
+Every exception is a failed renewal. A leader whose last renewal is older than `renew_deadline` no
+longer leads, whatever the API server says later: the deadline lies below the lease's duration, so
+that a standby can only take over after it. Another's lease has run out when its record has not
+changed for its whole duration as seen from here; wall clocks of two machines are never compared.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from carbonaware_operator.cluster.kube import LEASES, ApiError, KubeClient, Object
+from carbonaware_operator.quantities.instants import Instant
+
+log = logging.getLogger(__name__)
+
+
+class Clock(Protocol):
+    """The clocks that an election needs."""
+
+    def now(self) -> Instant:
+        """Wall time, for people who read the Lease."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds, for everything that is decided."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTimes:
+    """Durations in seconds; the defaults are client-go's."""
+
+    duration: float = 15.0
+    renew_deadline: float = 10.0
+    retry: float = 2.0
+
+
+class Elector:
+    """Holds a Lease for one identity, or waits for it."""
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        clock: Clock,
+        *,
+        namespace: str,
+        name: str,
+        identity: str,
+        times: LeaseTimes = LeaseTimes(),  # noqa: B008 - frozen
+        on_change: Callable[[bool], None],
+    ) -> None:
+        self._kube, self._clock = kube, clock
+        self._namespace, self._name, self._identity = namespace, name, identity
+        self._times, self._on_change = times, on_change
+        self._renewed: float | None = None
+        self._seen: tuple[Any, float] | None = None  # another's record, and since when we see it
+        self._announced = False
+
+    @property
+    def leading(self) -> bool:
+        """Whether this identity leads at this very moment."""
+        renewed = self._renewed
+        return (
+            renewed is not None and self._clock.monotonic() - renewed < self._times.renew_deadline
+        )
+
+    async def run(self) -> None:
+        """Acquire and renew until cancelled."""
+        while True:
+            await self._attempt()
+            self._announce()
+            await self._clock.sleep(self._times.retry)
+            self._announce()
+
+    async def release(self) -> None:
+        """Give the Lease back at shutdown, so that a standby need not wait."""
+        was_leading, self._renewed = self.leading, None
+        self._announce()
+        if was_leading:
+            try:
+                lease = await self._kube.get(LEASES, self._namespace, self._name)
+                if lease["spec"].get("holderIdentity") == self._identity:
+                    lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
+                    await self._kube.replace(LEASES, self._namespace, lease)
+            except ApiError as error:
+                log.warning("lease not released", extra={"error": error.message})
+
+    async def _attempt(self) -> None:
+        asked = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(self._times.renew_deadline / 2):
+                if await self._acquire_or_renew():
+                    self._renewed = asked
+        except (ApiError, TimeoutError) as error:
+            log.warning("lease not renewed", extra={"error": str(error)})
+
+    def _announce(self) -> None:
+        if self.leading != self._announced:
+            self._announced = self.leading
+            log.info("leading" if self._announced else "not leading", extra={"lease": self._name})
+            self._on_change(self._announced)
+
+    async def _acquire_or_renew(self) -> bool:
+        try:
+            lease = await self._kube.get(LEASES, self._namespace, self._name)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            await self._kube.create(LEASES, self._namespace, self._body())
+            return True
+        if not self._may_take(lease):
+            return False
+        taken = self._body()
+        taken["metadata"] = lease["metadata"]
+        taken["spec"]["leaseTransitions"] = self._transitions(lease)
+        if lease["spec"].get("holderIdentity") == self._identity:
+            taken["spec"]["acquireTime"] = lease["spec"]["acquireTime"]
+        await self._kube.replace(LEASES, self._namespace, taken)
+        return True
+
+    def _may_take(self, lease: Object) -> bool:
+        spec = lease["spec"]
+        holder = spec.get("holderIdentity")
+        if not holder or holder == self._identity:
+            return True
+        record = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
+        if self._seen is None or self._seen[0] != record:
+            self._seen = (record, self._clock.monotonic())
+        held_for = self._clock.monotonic() - self._seen[1]
+        return held_for > float(spec.get("leaseDurationSeconds") or self._times.duration)
+
+    def _transitions(self, lease: Object) -> int:
+        count = int(lease["spec"].get("leaseTransitions") or 0)
+        return count if lease["spec"].get("holderIdentity") == self._identity else count + 1
+
+    def _body(self) -> Object:
+        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": self._name, "namespace": self._namespace},
+            "spec": {
+                "holderIdentity": self._identity,
+                "leaseDurationSeconds": round(self._times.duration),
+                "acquireTime": now,
+                "renewTime": now,
+                "leaseTransitions": 0,
+            },
+        }

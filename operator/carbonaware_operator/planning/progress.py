@@ -1,0 +1,249 @@
+"""Progress: what `carbonaware-planner` writes to a job's status, and how a decision changes it.
+
+Pure: the same progress, child and decision give the same next progress, so that a status write is
+due exactly when the next progress differs from the one observed. Messages therefore never hold a
+number that drifts.
+"""
+
+from dataclasses import dataclass, replace
+
+from carbonaware_operator.api.reasons import ConditionType, EndReason, ReleaseReason
+from carbonaware_operator.planning.decision import Decision, Fail, Hold
+from carbonaware_operator.planning.job import Child, Ending, Job, ResolvedSchedule
+from carbonaware_operator.planning.outlook import Missing, Outlook
+from carbonaware_operator.quantities.instants import Instant
+
+RELEASE_MESSAGES = {
+    ReleaseReason.INTENSITY_PREFERRED: "grid intensity was at or below `preferredGramsPerKWh`",
+    ReleaseReason.INTENSITY_ACCEPTABLE: "grid intensity was not above `maxGramsPerKWh`",
+    ReleaseReason.DEADLINE_REACHED: "the latest start was reached",
+    ReleaseReason.SIGNAL_MISSING: "no fresh intensity, and `whenSignalMissing` is Start",
+    ReleaseReason.IMMEDIATE: "the strategy is Immediate",
+    ReleaseReason.RELEASED_BY_USER: "the user asked for it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition of the status, its time parsed."""
+
+    type: ConditionType
+    status: bool
+    reason: str
+    message: str
+    since: Instant
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The child Job that was created: never a second one."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The planner's part of a job's status; empty for a job seen for the first time."""
+
+    generation: int | None = None
+    zone_name: str | None = None
+    deadline: Instant | None = None
+    conditions: tuple[Condition, ...] = ()
+    planned_start: Instant | None = None
+    workload: Workload | None = None
+    handled_request: str | None = None
+    baseline_start: Instant | None = None
+    shifts: tuple[tuple[Instant, int], ...] = ()
+    suspended: Instant | None = None
+    released: Instant | None = None
+    finished: Instant | None = None
+    held_seconds: int | None = None
+    run_seconds: int | None = None
+
+    def condition(self, kind: ConditionType) -> Condition | None:
+        """The condition of a type, if it is set."""
+        return next((c for c in self.conditions if c.type == kind), None)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job is complete or failed: nothing is decided any more."""
+        return any(
+            c.status and c.type in (ConditionType.COMPLETE, ConditionType.FAILED)
+            for c in self.conditions
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a status is derived, and for which generation of the spec."""
+
+    now: Instant
+    created: Instant
+    generation: int
+
+
+def advance(
+    progress: Progress,
+    job: Job,
+    child: Child | None,
+    decision: Decision,
+    outlook: Outlook | None,
+    moment: Moment,
+) -> Progress:
+    """The progress that follows from a decision and from what the child Job does."""
+    following = replace(
+        progress,
+        generation=moment.generation,
+        zone_name=job.zone_name,
+        deadline=job.schedule.deadline,
+    )
+    if isinstance(decision, Fail):
+        return _failed(following, decision, moment)
+    if child is None:
+        return _waiting(following, job, decision, outlook, moment)
+    following = _started(following, job.schedule, child, moment)
+    if child.ending:
+        return _ended(following, child.ending, moment)
+    return _interrupted(following, child, decision, moment)
+
+
+def with_condition(
+    progress: Progress, kind: ConditionType, status: bool, reason: str, message: str, moment: Moment
+) -> Progress:
+    """Set a condition; its time moves only when its status does."""
+    old = progress.condition(kind)
+    since = old.since if old and old.status == status else moment.now
+    new = Condition(kind, status, reason, message, since, moment.generation)
+    others = tuple(c for c in progress.conditions if c.type != kind)
+    ordered = sorted((*others, new), key=lambda c: list(ConditionType).index(c.type))
+    return replace(progress, conditions=tuple(ordered))
+
+
+def _waiting(
+    progress: Progress, job: Job, decision: Decision, outlook: Outlook | None, moment: Moment
+) -> Progress:
+    """A job without child: held, or about to be released (then its hold stands until it is)."""
+    progress = replace(progress, baseline_start=_baseline_start(progress, job, moment))
+    if not isinstance(decision, Hold):
+        return progress
+    progress = replace(progress, planned_start=decision.until)
+    progress = _with_signal(progress, outlook, moment)
+    return with_condition(
+        progress, ConditionType.RELEASED, False, decision.reason, decision.message, moment
+    )
+
+
+def _baseline_start(progress: Progress, job: Job, moment: Moment) -> Instant | None:
+    """When run-at-once would start: at creation, or when the user lifted their own suspension."""
+    if job.suspend:
+        return None
+    if progress.baseline_start:
+        return progress.baseline_start
+    seen_before = progress.condition(ConditionType.RELEASED) is not None
+    return baseline_start(job.schedule, moment.now if seen_before else moment.created)
+
+
+def baseline_start(schedule: ResolvedSchedule, allowed: Instant) -> Instant:
+    """The first instant from `allowed` on that `earliestStart` and the windows permit."""
+    if schedule.earliest_start:
+        allowed = max(allowed, schedule.earliest_start)
+    return schedule.windows.next_opening(allowed)
+
+
+def _with_signal(progress: Progress, outlook: Outlook | None, moment: Moment) -> Progress:
+    if outlook is None:
+        reason, message, fresh = "NoZone", "there is no such CarbonZone", False
+    elif isinstance(outlook.current, Missing):
+        reason, message, fresh = outlook.current.reason, outlook.current.detail, False
+    else:
+        reason, message, fresh = "Current", f"zone {outlook.zone} has a fresh intensity", True
+    return with_condition(progress, ConditionType.SIGNAL_FRESH, fresh, reason, message, moment)
+
+
+def _started(
+    progress: Progress, schedule: ResolvedSchedule, child: Child, moment: Moment
+) -> Progress:
+    """Note the release once, from what the child Job itself says: also after a crash."""
+    if progress.workload:
+        return progress
+    due = progress.baseline_start or baseline_start(schedule, moment.created)
+    shift = max(0, round((child.created - due).total_seconds()))
+    progress = replace(
+        progress,
+        workload=Workload(child.name, child.uid),
+        handled_request=child.handled_request or progress.handled_request,
+        baseline_start=due,
+        shifts=((child.created, shift),),
+        released=child.created,
+        planned_start=None,
+        held_seconds=max(0, round((child.created - moment.created).total_seconds())),
+    )
+    return _running(progress, child.release_reason, moment)
+
+
+def _running(progress: Progress, reason: str, moment: Moment) -> Progress:
+    known = reason in set(ReleaseReason)
+    message = RELEASE_MESSAGES[ReleaseReason(reason)] if known else "the child Job exists"
+    return with_condition(progress, ConditionType.RELEASED, True, reason, message, moment)
+
+
+def _ended(progress: Progress, ending: Ending, moment: Moment) -> Progress:
+    paused = sum_of_suspensions(progress, ending.time)
+    released = progress.released or ending.time
+    progress = replace(
+        progress,
+        finished=ending.time,
+        suspended=None,
+        run_seconds=max(0, round((ending.time - released).total_seconds()) - paused),
+    )
+    if ending.succeeded:
+        return with_condition(
+            progress, ConditionType.COMPLETE, True, EndReason.SUCCEEDED, ending.message, moment
+        )
+    return with_condition(
+        progress, ConditionType.FAILED, True, EndReason.WORKLOAD_FAILED, ending.message, moment
+    )
+
+
+def sum_of_suspensions(progress: Progress, until: Instant) -> int:
+    """Seconds for which a started job was suspended: the shifts say by how much it fell back."""
+    if not progress.shifts:
+        return 0
+    closed = progress.shifts[-1][1] - progress.shifts[0][1]
+    since = progress.suspended
+    still = max(0, round((until - since).total_seconds())) if since else 0
+    return closed + still
+
+
+def _interrupted(progress: Progress, child: Child, decision: Decision, moment: Moment) -> Progress:
+    """Follow the user's suspension of a started job, and its end."""
+    if isinstance(decision, Hold) and child.drained:
+        progress = replace(progress, suspended=progress.suspended or moment.now)
+        return with_condition(
+            progress, ConditionType.RELEASED, False, decision.reason, decision.message, moment
+        )
+    if progress.suspended and not child.suspend:
+        fallen_back = round((moment.now - progress.suspended).total_seconds())
+        shift = progress.shifts[-1][1] + fallen_back
+        progress = replace(progress, suspended=None, shifts=(*progress.shifts, (moment.now, shift)))
+        return _running(progress, ReleaseReason.RELEASED_BY_USER, moment)
+    return progress
+
+
+def _failed(progress: Progress, decision: Fail, moment: Moment) -> Progress:
+    held_until = progress.released or moment.now
+    progress = replace(
+        progress,
+        finished=moment.now,
+        planned_start=None,
+        held_seconds=max(0, round((held_until - moment.created).total_seconds())),
+    )
+    if progress.workload is None:
+        progress = with_condition(
+            progress, ConditionType.RELEASED, False, decision.reason, decision.message, moment
+        )
+    return with_condition(
+        progress, ConditionType.FAILED, True, decision.reason, decision.message, moment
+    )

@@ -1,0 +1,208 @@
+"""CarbonAwareJobs as the operator knows them: one slotted record each, indexed by what wakes it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from carbonaware_operator.api.job import CarbonAwareJobSpec, CarbonAwareJobStatus
+from carbonaware_operator.api.ledger import Ledger
+from carbonaware_operator.api.reasons import Annotation, ConditionType, HoldReason
+from carbonaware_operator.planning.job import (
+    Blocked,
+    Child,
+    Job,
+    ResolvedSchedule,
+    ScheduleDefaults,
+    resolve,
+    stage_of,
+)
+from carbonaware_operator.planning.progress import Progress
+from carbonaware_operator.quantities.durations import parse_duration
+from carbonaware_operator.quantities.instants import Instant, parse_instant
+from carbonaware_operator.store.children import child_of, parent_uid
+from carbonaware_operator.store.status import progress_of
+
+
+@dataclass(slots=True)
+class JobRecord:
+    """One CarbonAwareJob as last seen; pod templates are not kept."""
+
+    uid: str
+    namespace: str
+    name: str
+    resource_version: str
+    generation: int
+    created: Instant
+    deleting: bool
+    suspend: bool
+    zone_name: str | None
+    schedule: ResolvedSchedule
+    ttl: timedelta | None
+    release_request: str | None
+    progress: Progress
+    ledger: Ledger | None
+    child: Child | None = None
+    blocked: Blocked | None = None
+    workload_checked: bool = False
+
+    @property
+    def workload_uid(self) -> str | None:
+        """Uid of the child Job, once it is known to exist."""
+        if self.progress.workload:
+            return self.progress.workload.uid
+        return self.child.uid if self.child else None
+
+    @property
+    def shifts(self) -> tuple[tuple[Instant, int], ...]:
+        """From when on the run is how many seconds later than run-at-once."""
+        return self.progress.shifts
+
+    @property
+    def finished(self) -> Instant | None:
+        """When the job ended."""
+        return self.progress.finished
+
+    def planned(self) -> Job:
+        """The job as decide() takes it."""
+        request = self.release_request
+        return Job(
+            stage=stage_of(self.child),
+            suspend=self.suspend,
+            zone_name=self.zone_name,
+            schedule=self.schedule,
+            release_requested=request is not None and request != self.progress.handled_request,
+            blocked=self.blocked,
+        )
+
+
+@dataclass(slots=True)
+class JobStore:
+    """All CarbonAwareJobs by uid, and the uids that each zone concerns."""
+
+    default_zone: str | None = None
+    defaults: ScheduleDefaults = field(default_factory=ScheduleDefaults)
+    records: dict[str, JobRecord] = field(default_factory=dict)
+    _zones: dict[str | None, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _children: dict[str, Child] = field(default_factory=dict)
+
+    def apply(self, body: dict[str, Any]) -> JobRecord:
+        """Take in an object of the API; an older one than is known changes nothing.
+
+        Raises ValueError: the object does not have the shape that its CRD demands.
+        """
+        record = self._record(body)
+        known = self.records.get(record.uid)
+        if known:
+            if int(record.resource_version) < int(known.resource_version):
+                return known
+            record.blocked, record.workload_checked = known.blocked, known.workload_checked
+            self._zones[known.zone_name].discard(record.uid)
+        self.records[record.uid] = record
+        self._zones[record.zone_name].add(record.uid)
+        return record
+
+    def forget(self, uid: str) -> JobRecord | None:
+        """Take out a deleted job; None when it was not known."""
+        record = self.records.pop(uid, None)
+        if record:
+            self._zones[record.zone_name].discard(uid)
+        return record
+
+    def apply_child(self, body: dict[str, Any]) -> str | None:
+        """Take in a child Job; the uid of the job that it belongs to, None when it is nobody's."""
+        parent = parent_uid(body)
+        if parent is None:
+            return None
+        child, known = child_of(body), self._children.get(parent)
+        if known is None or int(child.resource_version) >= int(known.resource_version):
+            self._children[parent] = child
+            self._attach(parent)
+        return parent
+
+    def forget_child(self, body: dict[str, Any]) -> str | None:
+        """Take out a deleted child Job; the uid of the job that it belonged to."""
+        parent = parent_uid(body)
+        if (
+            parent
+            and (known := self._children.get(parent))
+            and known.uid == body["metadata"]["uid"]
+        ):
+            self.drop_child(parent)
+        return parent
+
+    def drop_child(self, parent: str) -> None:
+        """Take out the child Job of a job."""
+        self._children.pop(parent, None)
+        self._attach(parent)
+
+    def in_zone(self, zone_name: str | None) -> set[str]:
+        """Uids of the jobs of a zone."""
+        return self._zones[zone_name]
+
+    def child_uids(self) -> dict[str, str]:
+        """Uid of the job -> uid of its child Job, for those that have one."""
+        return {parent: child.uid for parent, child in self._children.items()}
+
+    def unsettled(self) -> Iterator[JobRecord]:
+        """Jobs that have or had a child Job and whose energy may still grow."""
+        for record in list(self.records.values()):
+            if record.workload_uid and not (record.ledger and record.ledger.settled):
+                yield record
+
+    def by_reason(self) -> Iterable[tuple[str, str, str, str]]:
+        """(namespace, zone, state, reason) of every job, for the jobs gauge."""
+        for record in self.records.values():
+            yield record.namespace, record.zone_name or "", *_state(record.progress)
+
+    def _attach(self, parent: str) -> None:
+        record = self.records.get(parent)
+        if record:
+            record.child = self._children.get(parent)
+
+    def _record(self, body: dict[str, Any]) -> JobRecord:
+        metadata = body["metadata"]
+        spec = CarbonAwareJobSpec.model_validate(body["spec"])
+        status = CarbonAwareJobStatus.model_validate(body.get("status") or {})
+        created = parse_instant(metadata["creationTimestamp"])
+        annotations = metadata.get("annotations") or {}
+        progress = progress_of(status)
+        return JobRecord(
+            uid=metadata["uid"],
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            resource_version=metadata["resourceVersion"],
+            generation=metadata["generation"],
+            created=created,
+            deleting="deletionTimestamp" in metadata,
+            suspend=bool(spec.suspend),
+            zone_name=spec.zone_name or self.default_zone,
+            schedule=resolve(spec.schedule, created, self.defaults),
+            ttl=parse_duration(spec.ttl_after_finished) if spec.ttl_after_finished else None,
+            release_request=annotations.get(Annotation.RELEASE_REQUESTED.value),
+            progress=progress,
+            ledger=status.ledger,
+            child=self._children.get(metadata["uid"]),
+            workload_checked=_was_accepted(progress),
+        )
+
+
+def _was_accepted(progress: Progress) -> bool:
+    """Whether an earlier pass found the workload acceptable: the template cannot change."""
+    released = progress.condition(ConditionType.RELEASED)
+    return released is not None and released.reason != HoldReason.INVALID_WORKLOAD
+
+
+def _state(progress: Progress) -> tuple[str, str]:
+    """One word for a job's state, and the reason of the condition that says so."""
+    for kind in (ConditionType.COMPLETE, ConditionType.FAILED, ConditionType.RELEASED):
+        condition = progress.condition(kind)
+        if condition:
+            name = kind.value if kind is not ConditionType.RELEASED else _released(condition.status)
+            return name, condition.reason
+    return "Pending", ""
+
+
+def _released(status: bool) -> str:
+    return "Released" if status else "Held"

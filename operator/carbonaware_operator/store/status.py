@@ -1,0 +1,97 @@
+"""Progress <-> the planner's fields of a CarbonAwareJob's status."""
+
+from typing import Any
+
+from carbonaware_operator.api.job import CarbonAwareJobStatus
+from carbonaware_operator.api.reasons import ConditionType
+from carbonaware_operator.api.schema import Condition as ApiCondition
+from carbonaware_operator.planning.progress import Condition, Progress, Workload
+from carbonaware_operator.quantities.instants import Instant, format_instant, parse_instant
+
+
+def progress_of(status: CarbonAwareJobStatus) -> Progress:
+    """Read back what an earlier operator, or this one, wrote."""
+    workload = status.workload
+    return Progress(
+        generation=status.observed_generation,
+        zone_name=status.zone_name,
+        deadline=_parsed(status.deadline),
+        conditions=tuple(_condition_of(c) for c in status.conditions or [] if _is_ours(c)),
+        planned_start=_parsed(status.plan.start_time) if status.plan else None,
+        workload=Workload(workload.name, workload.uid) if workload else None,
+        handled_request=status.handled_release_request,
+        baseline_start=_parsed(status.baseline_start_time),
+        shifts=tuple((parse_instant(s.from_time), s.seconds) for s in status.shifts or []),
+        suspended=_parsed(status.suspended_time),
+        released=_parsed(status.released_time),
+        finished=_parsed(status.finished_time),
+        held_seconds=status.held_seconds,
+        run_seconds=status.run_seconds,
+    )
+
+
+def status_of(progress: Progress) -> dict[str, Any]:
+    """The complete set of status fields that the planner owns, for server-side apply."""
+    plan = {"startTime": _formatted(progress.planned_start)} if progress.planned_start else None
+    fields = {
+        "observedGeneration": progress.generation,
+        "zoneName": progress.zone_name,
+        "deadline": _formatted(progress.deadline),
+        "conditions": [_api_condition(c) for c in progress.conditions],
+        "plan": plan,
+        "workload": _workload(progress.workload),
+        "handledReleaseRequest": progress.handled_request,
+        "baselineStartTime": _formatted(progress.baseline_start),
+        "shifts": [{"fromTime": _formatted(t), "seconds": n} for t, n in progress.shifts] or None,
+        "suspendedTime": _formatted(progress.suspended),
+        "releasedTime": _formatted(progress.released),
+        "finishedTime": _formatted(progress.finished),
+        "heldSeconds": progress.held_seconds,
+        "runSeconds": progress.run_seconds,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _is_ours(condition: ApiCondition) -> bool:
+    return condition.type in set(ConditionType)
+
+
+def _condition_of(condition: ApiCondition) -> Condition:
+    return Condition(
+        type=ConditionType(condition.type),
+        status=condition.status == "True",
+        reason=condition.reason,
+        message=condition.message,
+        since=parse_instant(condition.last_transition_time),
+        generation=condition.observed_generation or 0,
+    )
+
+
+def _api_condition(condition: Condition) -> dict[str, Any]:
+    return {
+        "type": condition.type.value,
+        "status": "True" if condition.status else "False",
+        "reason": str(condition.reason),
+        "message": condition.message,
+        "lastTransitionTime": _formatted(condition.since),
+        "observedGeneration": condition.generation,
+    }
+
+
+def _workload(workload: Workload | None) -> dict[str, str] | None:
+    if workload is None:
+        return None
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "name": workload.name,
+        "uid": workload.uid,
+    }
+
+
+def _parsed(text: str | None) -> Instant | None:
+    return parse_instant(text) if text else None
+
+
+def _formatted(instant: Instant | None) -> str | None:
+    return format_instant(instant) if instant else None

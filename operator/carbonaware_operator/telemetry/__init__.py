@@ -1,0 +1,4 @@
+"""What the operator says of itself: metrics, health and readiness, logs.
+
+May import: store and below. May not: the cluster.
+"""

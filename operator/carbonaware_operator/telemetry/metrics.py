@@ -1,0 +1,143 @@
+"""The operator's Prometheus metrics. No job name or uid is ever a label: those are unbounded."""
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from carbonaware_operator.planning.outlook import Signal
+from carbonaware_operator.quantities.energy import MICROJOULES_PER_JOULE
+from carbonaware_operator.store.jobs import JobStore
+from carbonaware_operator.store.zones import ZoneStore
+
+_PASS_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
+_WRITE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_HOLD_BUCKETS = (60, 600, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 48 * 3600, 168 * 3600)
+
+
+class StoreCollector(Collector):
+    """Gauges read from the store at a scrape, so that what is gone leaves no series behind."""
+
+    def __init__(self, jobs: JobStore, zones: ZoneStore) -> None:
+        self._jobs, self._zones = jobs, zones
+
+    def collect(self) -> Iterable[Metric]:
+        """The jobs by state and reason, and the intensity of every zone."""
+        yield self._job_counts()
+        yield self._intensities()
+
+    def _job_counts(self) -> Metric:
+        family = GaugeMetricFamily(
+            "carbonaware_jobs",
+            "CarbonAwareJobs by state and the reason for it",
+            labels=("namespace", "zone", "state", "reason"),
+        )
+        for labels, count in Tally(self._jobs.by_reason()).items():
+            family.add_metric(labels, count)
+        return family
+
+    def _intensities(self) -> Metric:
+        family = GaugeMetricFamily(
+            "carbonaware_grid_intensity_grams_per_kilowatt_hour",
+            "Grid intensity in effect, gCO2e/kWh; a zone without a fresh signal has no series",
+            labels=("zone", "signal", "source"),
+        )
+        for outlook in self._zones.outlooks.values():
+            if isinstance(outlook.current, Signal):
+                labels = (outlook.zone, "average", outlook.current.source)
+                family.add_metric(labels, outlook.current.intensity / 1000)
+        return family
+
+
+class OperatorMetrics:
+    """All metrics of one operator process, in a registry of their own."""
+
+    def __init__(self, jobs: JobStore, zones: ZoneStore, version: str) -> None:
+        self.registry = registry = CollectorRegistry()
+        registry.register(StoreCollector(jobs, zones))
+        place = ("namespace", "zone")
+        self._energy = Counter(
+            "carbonaware_energy_joules",
+            "Energy used by CarbonAwareJobs, joules",
+            place,
+            registry=registry,
+        )
+        self._emissions = Counter(
+            "carbonaware_emissions_grams",
+            "Emissions of CarbonAwareJobs, grams of CO2e",
+            place,
+            registry=registry,
+        )
+        self._baseline = Counter(
+            "carbonaware_baseline_emissions_grams",
+            "Emissions had the same jobs run at once, grams of CO2e",
+            place,
+            registry=registry,
+        )
+        self._scrapes = Counter(
+            "carbonaware_agent_scrapes",
+            "Scrapes of node agents by result",
+            ("result",),
+            registry=registry,
+        )
+        self.hold_seconds = Histogram(
+            "carbonaware_job_hold_seconds",
+            "Seconds from creation to release",
+            place,
+            buckets=_HOLD_BUCKETS,
+            registry=registry,
+        )
+        self.pass_seconds = Histogram(
+            "carbonaware_planner_pass_duration_seconds",
+            "Seconds for a planning pass",
+            buckets=_PASS_BUCKETS,
+            registry=registry,
+        )
+        self.queue_depth = Gauge(
+            "carbonaware_planner_queue_depth",
+            "Jobs that wait for a decision or a write",
+            registry=registry,
+        )
+        self.writes = Counter(
+            "carbonaware_writes",
+            "Writes to the API server by kind and result",
+            ("kind", "result"),
+            registry=registry,
+        )
+        self.write_seconds = Histogram(
+            "carbonaware_write_duration_seconds",
+            "Seconds for a write to the API server",
+            ("kind",),
+            buckets=_WRITE_BUCKETS,
+            registry=registry,
+        )
+        self._leader = Gauge(
+            "carbonaware_leader", "1 on the replica that decides and writes", registry=registry
+        )
+        info = Gauge(
+            "carbonaware_build_info", "1, with the version", ("version",), registry=registry
+        )
+        info.labels(version).set(1)
+
+    def led_by(self, leading: Callable[[], bool]) -> None:
+        """Read the leader gauge from its source at every scrape."""
+        self._leader.set_function(lambda: float(leading()))
+
+    def add(
+        self,
+        namespace: str,
+        zone: str,
+        energy_microjoules: int,
+        emissions_micrograms: int,
+        baseline_micrograms: int,
+    ) -> None:
+        """Count energy and emissions that a ledger gained; none of them may be negative."""
+        self._energy.labels(namespace, zone).inc(energy_microjoules / MICROJOULES_PER_JOULE)
+        self._emissions.labels(namespace, zone).inc(emissions_micrograms / 1e6)
+        self._baseline.labels(namespace, zone).inc(baseline_micrograms / 1e6)
+
+    def scraped(self, result: str, count: int) -> None:
+        """Count scrapes of agents that ended with the same result."""
+        self._scrapes.labels(result).inc(count)
