@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from testbed import binaries, debian, wheels
-from testbed.cluster import Cluster, names
+from testbed.cluster import Cluster
 from testbed.errors import NoSuchClusterError, TestbedError
+from testbed.placement import names
 
 _name = click.option("--name", default="testbed", show_default=True, help="Name of the cluster.")
 

@@ -11,7 +11,7 @@ _TIMEOUT_SECONDS = 5
 
 
 class Api:
-    """Reads objects with the address and token of a kubeconfig.
+    """Reads and creates objects with the address and token of a kubeconfig.
 
     authority: file to keep the server's certificate in, because requests takes it only from one.
     """
@@ -46,3 +46,11 @@ class Api:
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
+
+    def create(self, path: str, body: dict[str, Any]) -> None:
+        """Create an object at the path of its kind, such as /api/v1/nodes.
+
+        Raises requests.RequestException: the server does not answer or refuses.
+        """
+        answer = self._session.post(f"{self._server}{path}", json=body, timeout=_TIMEOUT_SECONDS)
+        answer.raise_for_status()

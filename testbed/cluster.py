@@ -1,30 +1,30 @@
 """A Kubernetes cluster of one's own: the interface for tests and the demo."""
 
-import fcntl
 import os
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import yaml
 
-from testbed import binaries, control_plane, process, simulated_node, teardown, wheels
-from testbed.addresses import Addresses, free_port, lowest_free_slot
-from testbed.api import Api
+from testbed import binaries, bringup, process, real_node, teardown, wheels
 from testbed.binaries import Report
-from testbed.control_plane import Layout
-from testbed.credentials import ADMIN, Credentials, create
-from testbed.errors import KubectlError, NoSuchClusterError, TestbedError
-from testbed.launch import halt, launch, log_of, wait_until
+from testbed.bringup import bring_up, wait_for_api
+from testbed.credentials import ADMIN, Credentials
+from testbed.errors import KubectlError, NoSuchClusterError
+from testbed.images import Image
+from testbed.launch import halt, launch, log_of
 from testbed.locations import clusters_folder
-from testbed.state import ClusterState, Component, NodeKind, load, owner_folder, save
+from testbed.placement import NodeWish, choose_node, claim, remove_crashed
+from testbed.state import ClusterState, NodeKind, load
 
-_API_SECONDS = 60
-_NODE_SECONDS = 90
+_PROGRAMS: dict[NodeKind, tuple[binaries.Tool, ...]] = {
+    "real": (*binaries.CONTROL_PLANE, *binaries.REAL_NODE),
+    "simulated": (*binaries.CONTROL_PLANE, *binaries.SIMULATED_NODE),
+    "none": binaries.CONTROL_PLANE,
+}
 
 
 class Cluster:
@@ -42,7 +42,7 @@ class Cluster:
         cls,
         name: str = "testbed",
         *,
-        node: Literal["auto", "real", "simulated", "none"] = "auto",
+        node: NodeWish = "auto",
         crds: Path | None = None,
         report: Report = print,
     ) -> Self:
@@ -54,12 +54,13 @@ class Cluster:
         Raises TestbedError: a cluster of that name runs already, or PrerequisiteMissingError,
             BuildFailedError, ComponentFailedError; what had been started is ended again.
         """
-        kind: NodeKind = "simulated" if node == "auto" else node
-        binaries.ensure(_programs(kind), report)
-        folder, state = _claim(name, kind)
+        remove_crashed(name)
+        kind = choose_node(node, report)
+        binaries.ensure(_PROGRAMS[kind], report)
+        folder, state = claim(name, kind)
         cluster = cls(folder, state)
         try:
-            cluster._bring_up()
+            bring_up(state, folder)
             if crds:
                 cluster.apply_crds(crds)
         except BaseException:
@@ -130,6 +131,11 @@ class Cluster:
         return self._state.addresses.bridge
 
     @property
+    def kubelet_root(self) -> Path:
+        """The real node's /var/lib/kubelet, with its pod-resources socket."""
+        return real_node.kubelet_root(self._folder)
+
+    @property
     def logs(self) -> Path:
         """The folder that holds one log per component."""
         return self._folder / "logs"
@@ -187,6 +193,14 @@ class Cluster:
         self.apply(crds)
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(crds))
 
+    def load_image(self, image: Image) -> None:
+        """Make an image available to pods; a simulated node runs nothing and needs none.
+
+        Raises ComponentFailedError: containerd refuses it.
+        """
+        if self.node_kind == "real":
+            bringup.load_image(image, self._folder)
+
     def stop_component(self, name: str) -> None:
         """Stop one program of the cluster, such as kube-apiserver.
 
@@ -212,7 +226,7 @@ class Cluster:
         component = self._state.component(name)
         launch(component, self._state, self._folder)
         if name == "kube-apiserver":
-            self._wait_for_api()
+            wait_for_api(self.kubeconfig, self._state, self._folder)
 
     def restart_apiserver(self, *, down_seconds: float = 0.0) -> None:
         """Crash the API server, leave it down for some seconds and start it again.
@@ -230,98 +244,3 @@ class Cluster:
         Raises KeyError: the cluster has no such program.
         """
         return log_of(self._state.component(name), self._folder).read_text(errors="replace")
-
-    def _bring_up(self) -> None:
-        layout = _layout(self._folder, self._state)
-        self._state.server = layout.server
-        self._add(control_plane.components(layout))
-        self._wait_for_api()
-        if self.node_kind == "simulated":
-            self._add(simulated_node.components(layout))
-            self.apply([simulated_node.node(self.node_name)])
-        self._wait_for_node()
-
-    def _add(self, components: list[Component]) -> None:
-        for component in components:
-            self._state.components.append(component)
-            launch(component, self._state, self._folder)
-
-    def _wait_for_api(self) -> None:
-        api = self._api()
-        wait_until(api.is_ready, "serve its API", self._state, self._folder, seconds=_API_SECONDS)
-
-    def _wait_for_node(self) -> None:
-        api = self._api()
-
-        def pods_can_start() -> bool:
-            account = api.get("/api/v1/namespaces/default/serviceaccounts/default")
-            node = api.get(f"/api/v1/nodes/{self.node_name}") if self.node_name else None
-            return bool(account) and (not self.node_name or _is_ready(node))
-
-        wait_until(
-            pods_can_start, "get its node ready", self._state, self._folder, seconds=_NODE_SECONDS
-        )
-
-    def _api(self) -> Api:
-        return Api(self.kubeconfig, self._folder / "authority.crt")
-
-
-def names() -> list[str]:
-    """The clusters that are recorded on this machine for this user."""
-    folder = clusters_folder()
-    return sorted(entry.parent.name for entry in folder.glob("*/state.json"))
-
-
-def _programs(kind: NodeKind) -> tuple[binaries.Tool, ...]:
-    extra = {"real": binaries.REAL_NODE, "simulated": binaries.SIMULATED_NODE, "none": ()}
-    return (*binaries.CONTROL_PLANE, *extra[kind])
-
-
-def _claim(name: str, kind: NodeKind) -> tuple[Path, ClusterState]:
-    """Take a name and a slot; what a crashed cluster of this name left is removed first."""
-    folder = clusters_folder() / name
-    with _one_claim_at_a_time():
-        former = load(folder)
-        if former and any(map(process.is_alive, teardown.recorded(former))):
-            raise TestbedError(
-                f"a cluster named {name} runs already; use it, or end it with "
-                f"`python -m testbed down --name {name}`"
-            )
-        teardown.take_down(folder)
-        others = [load(clusters_folder() / other) for other in names()]
-        slot = lowest_free_slot({other.slot for other in others if other})
-        node_name = "" if kind == "none" else f"{name}-node"
-        state = ClusterState(name, slot, process.boot_id(), kind, node_name)
-        owner_folder(folder)
-        save(state, folder)
-    return folder, state
-
-
-@contextmanager
-def _one_claim_at_a_time() -> Iterator[None]:
-    clusters_folder().mkdir(parents=True, exist_ok=True)
-    with (clusters_folder() / "claim.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _layout(folder: Path, state: ClusterState) -> Layout:
-    addresses = Addresses(state.slot)
-    address = addresses.bridge if state.node_kind == "real" else "127.0.0.1"
-    port = free_port(address)
-    credentials = folder / "credentials"
-    owner_folder(credentials)
-    made = create(
-        credentials,
-        addresses=addresses,
-        server=f"https://{address}:{port}",
-        node_name=state.node_name,
-    )
-    return Layout(folder, addresses, made, address, port, state.node_kind, state.node_name)
-
-
-def _is_ready(node: dict[str, Any] | None) -> bool:
-    if node is None or node["spec"].get("taints"):
-        return False
-    conditions = node.get("status", {}).get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

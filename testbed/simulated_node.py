@@ -14,20 +14,18 @@ _STAGES = Path(__file__).with_name("stages.yaml")
 _MANAGED = "kwok.x-k8s.io/node"
 
 
-def components(layout: Layout) -> list[Component]:
+def kwok(layout: Layout) -> Component:
     """The one program that plays every simulated node of the cluster."""
-    return [
-        program(
-            "kwok",
-            kubeconfig=admin_kubeconfig(layout),
-            config=_STAGES,
-            manage_all_nodes="false",
-            manage_nodes_with_annotation_selector=f"{_MANAGED}=simulated",
-            node_ip=layout.addresses.bridge,
-            cidr=layout.addresses.pod_range,
-            node_lease_duration_seconds=40,
-        )
-    ]
+    return program(
+        "kwok",
+        kubeconfig=admin_kubeconfig(layout),
+        config=_STAGES,
+        manage_all_nodes="false",
+        manage_nodes_with_annotation_selector=f"{_MANAGED}=simulated",
+        node_ip=layout.addresses.bridge,
+        cidr=layout.addresses.pod_range,
+        node_lease_duration_seconds=40,
+    )
 
 
 def node(name: str) -> dict[str, Any]:

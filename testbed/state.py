@@ -35,6 +35,7 @@ class ClusterState:
     server: URL of the API server.
     components: in the order in which they were started.
     sysctls: kernel settings to put back, by path below /proc/sys.
+    created: paths outside the cluster's folder that did not exist before it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ClusterState:
     server: str = ""
     components: list[Component] = field(default_factory=list)
     sysctls: dict[str, str] = field(default_factory=dict)
+    created: list[str] = field(default_factory=list)
 
     @property
     def addresses(self) -> Addresses:

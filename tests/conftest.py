@@ -13,10 +13,22 @@ from uuid import uuid4
 
 import pytest
 
-from testbed.cluster import Cluster, NodeKind, names
+from testbed.cluster import Cluster
 from testbed.errors import BuildFailedError, PrerequisiteMissingError
+from testbed.placement import names
+from testbed.state import NodeKind
 
 CRDS = Path(__file__).parent.parent / "crds"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the one marker that only the testbed's own tests use."""
+    config.addinivalue_line("markers", "last: ends a shared cluster, so no other test may follow")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests that end a shared cluster after all others."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
 @pytest.fixture(scope="session")
