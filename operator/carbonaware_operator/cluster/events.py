@@ -49,7 +49,7 @@ class Recorder:
 def event_body(job: JobRecord, condition: Condition, now: Instant, instance: str) -> Object:
     """An events.k8s.io/v1 Event about a job; its name is derived from the transition."""
     key = f"{job.uid}/{condition.type}/{condition.reason}/{job.resource_version}"
-    action, kind = _action(condition)
+    action, kind = event_reason(condition)
     note = f"{condition.reason}: {condition.message}"
     return {
         "apiVersion": "events.k8s.io/v1",
@@ -76,8 +76,8 @@ def event_body(job: JobRecord, condition: Condition, now: Instant, instance: str
     }
 
 
-def _action(condition: Condition) -> tuple[str, str]:
-    """The event's reason and type."""
+def event_reason(condition: Condition) -> tuple[str, str]:
+    """The event's reason (Held, Released, Completed, Failed) and type (Normal, Warning)."""
     match condition.type:
         case ConditionType.COMPLETE:
             return "Completed", "Normal"

@@ -156,7 +156,9 @@ def _with_signal(progress: Progress, outlook: Outlook | None, moment: Moment) ->
     if outlook is None:
         reason, message, fresh = "NoZone", "there is no such CarbonZone", False
     elif isinstance(outlook.current, Missing):
-        reason, message, fresh = outlook.current.reason, outlook.current.detail, False
+        # The zone's own condition has the detail: it may vary, and a job is written for no detail.
+        message = f"CarbonZone {outlook.zone} has no fresh intensity; its conditions say why"
+        reason, fresh = outlook.current.reason, False
     else:
         reason, message, fresh = "Current", f"zone {outlook.zone} has a fresh intensity", True
     return with_condition(progress, ConditionType.SIGNAL_FRESH, fresh, reason, message, moment)

@@ -1,13 +1,9 @@
 """/healthz, /readyz and /metrics, served before anything else starts."""
 
-import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -17,19 +13,14 @@ class Readiness:
     waiting_for: str = "start"
 
 
-async def serve(
-    address: str,
-    registry: CollectorRegistry,
-    readiness: Readiness,
-    healthy: Callable[[], str],
-) -> web.AppRunner:
-    """Listen on HOST:PORT; healthy() returns why the process should be restarted, or nothing.
+async def serve(address: str, registry: CollectorRegistry, readiness: Readiness) -> web.AppRunner:
+    """Listen on HOST:PORT; /healthz answers as long as the event loop turns.
 
     Raises OSError: the address cannot be bound.
     """
 
     async def health(_: web.Request) -> web.Response:
-        return _answer(healthy())
+        return _answer("")
 
     async def ready(_: web.Request) -> web.Response:
         return _answer(readiness.waiting_for)

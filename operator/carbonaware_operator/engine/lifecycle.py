@@ -1,0 +1,253 @@
+"""The operator's life: in which order its parts start, and stop.
+
+Health and metrics come first, so that probes have an answer while the rest waits for the CRDs.
+The store is filled before kopf starts: from then on what is not in it does not exist. At SIGTERM no
+new decision is taken, writes in flight end, the lease is given back, and the feed stops last.
+"""
+
+import asyncio
+import logging
+import signal
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from carbonaware_operator.cluster.agents import AgentScraper
+from carbonaware_operator.cluster.events import Recorder
+from carbonaware_operator.cluster.feed import run_feed
+from carbonaware_operator.cluster.jobs import JobWriter
+from carbonaware_operator.cluster.kube import CRDS, ApiError, KubeClient, connect
+from carbonaware_operator.cluster.lease import Elector
+from carbonaware_operator.cluster.ledgers import LedgerWriter
+from carbonaware_operator.cluster.sweep import fill, sweep
+from carbonaware_operator.engine.accountant import Accountant
+from carbonaware_operator.engine.clock import Clock, SystemClock
+from carbonaware_operator.engine.inbox import StoreInbox
+from carbonaware_operator.engine.planner import Planner
+from carbonaware_operator.engine.signals import SignalsLoop
+from carbonaware_operator.planning.job import ScheduleDefaults
+from carbonaware_operator.settings import Settings
+from carbonaware_operator.store.jobs import JobStore
+from carbonaware_operator.store.zones import ZoneStore
+from carbonaware_operator.telemetry.metrics import OperatorMetrics
+from carbonaware_operator.telemetry.server import Readiness, serve
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 10.0
+RETRY_SECONDS = 2.0
+CRD_NAMES = ("carbonawarejobs.carbonaware.io", "carbonzones.carbonaware.io")
+
+
+@dataclass(slots=True)
+class Operator:
+    """All parts of one operator process."""
+
+    settings: Settings
+    kube: KubeClient
+    clock: Clock = field(default_factory=SystemClock)
+    readiness: Readiness = field(default_factory=Readiness)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    jobs: JobStore = field(init=False)
+    zones: ZoneStore = field(default_factory=ZoneStore)
+    metrics: OperatorMetrics = field(init=False)
+    elector: Elector = field(init=False)
+    planner: Planner = field(init=False)
+    signals: SignalsLoop = field(init=False)
+    accountant: Accountant = field(init=False)
+    inbox: StoreInbox = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Wire the parts; nothing runs yet."""
+        settings = self.settings
+        defaults = ScheduleDefaults(max_delay=settings.default_max_delay)
+        self.jobs = JobStore(default_zone=settings.default_zone, defaults=defaults)
+        self.metrics = OperatorMetrics(self.jobs, self.zones, version("carbonaware"))
+        self.elector = self._elector()
+        self.metrics.led_by(self._leading)
+        self.planner = self._planner()
+        self.signals = self._signals()
+        self.accountant = self._accountant()
+        self.inbox = StoreInbox(
+            self.jobs, self.zones, touch=self.planner.touch, zone_changed=self._zone_changed
+        )
+
+    def _leading(self) -> bool:
+        return self.elector.leading
+
+    def _zone_changed(self, name: str) -> None:
+        self.signals.zone_changed(name)
+        self.planner.zone_changed(name)
+
+    def _led(self, leading: bool) -> None:
+        if leading:
+            self.planner.touch_all()
+
+    def _elector(self) -> Elector:
+        return Elector(
+            self.kube,
+            self.clock,
+            namespace=self.settings.namespace,
+            name=self.settings.lease_name,
+            identity=self.settings.identity,
+            on_change=self._led,
+        )
+
+    def _planner(self) -> Planner:
+        return Planner(
+            jobs=self.jobs,
+            zones=self.zones,
+            writer=JobWriter(self.kube),
+            recorder=Recorder(self.kube, self.settings.identity),
+            metrics=self.metrics,
+            clock=self.clock,
+            leading=self._leading,
+        )
+
+    def _signals(self) -> SignalsLoop:
+        return SignalsLoop(
+            zones=self.zones,
+            kube=self.kube,
+            clock=self.clock,
+            namespace=self.settings.namespace,
+            period_seconds=self.settings.accounting_period_seconds,
+            leading=self._leading,
+            on_change=self.planner.zone_changed,
+        )
+
+    def _accountant(self) -> Accountant:
+        return Accountant(
+            jobs=self.jobs,
+            zones=self.zones,
+            agents=AgentScraper(
+                self.kube, namespace=self.settings.namespace, urls=self.settings.agent_urls
+            ),
+            ledgers=LedgerWriter(self.kube),
+            archive_of=self.signals.archive,
+            metrics=self.metrics,
+            clock=self.clock,
+            period_seconds=self.settings.accounting_period_seconds,
+            interval_seconds=self.settings.accounting_interval_seconds,
+            leading=self._leading,
+        )
+
+
+async def run(settings: Settings) -> int:
+    """Run the operator until SIGTERM or SIGINT; the exit code."""
+    api = await connect(settings.kubeconfig)
+    operator = Operator(settings, KubeClient(api))
+    _stop_on_signals(operator.stop)
+    server = await serve(settings.listen, operator.metrics.registry, operator.readiness)
+    log.info("listening", extra={"address": settings.listen})
+    try:
+        return await _live(operator)
+    finally:
+        await server.cleanup()
+        await api.close()
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+async def _live(operator: Operator) -> int:
+    started = asyncio.create_task(_start(operator))
+    stopping = asyncio.create_task(operator.stop.wait())
+    await asyncio.wait({started, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not started.done():
+        started.cancel()
+        return 0
+    started.result()
+    feed_stop, feed_ready = asyncio.Event(), asyncio.Event()
+    feed = asyncio.create_task(
+        run_feed(operator.inbox, operator.settings.kubeconfig, stop=feed_stop, ready=feed_ready)
+    )
+    loops = {
+        "elector": operator.elector.run(),
+        "planner": operator.planner.run(),
+        "signals": operator.signals.run(),
+        "accountant": operator.accountant.run(),
+        "sweep": _sweep_for_ever(operator),
+    }
+    tasks = [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
+    await feed_ready.wait()
+    _stop_on_signals(operator.stop)  # kopf has put its own handlers in place of ours
+    operator.readiness.waiting_for = ""
+    log.info("ready", extra={"jobs": len(operator.jobs.records)})
+    await asyncio.wait({stopping, feed, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    return await _shut_down(operator, [*tasks, feed], feed_stop)
+
+
+async def _start(operator: Operator) -> None:
+    """Wait for the CRDs and fill the store, however long the API server takes."""
+    for name in CRD_NAMES:
+        operator.readiness.waiting_for = f"waiting for the CRD {name}: apply crds/"
+        await _persistently(lambda name=name: _established(operator.kube, name), name)
+    operator.readiness.waiting_for = "listing objects"
+    await _persistently(lambda: _filled(operator), "objects")
+
+
+async def _persistently(attempt: Any, subject: str) -> None:
+    while True:
+        try:
+            if await attempt():
+                return
+            log.info("waiting", extra={"for": subject})
+        except ApiError as error:
+            log.warning("waiting", extra={"for": subject, "error": error.message})
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _established(kube: KubeClient, name: str) -> bool:
+    try:
+        crd = await kube.get(CRDS, None, name)
+    except ApiError as error:
+        if error.status == 404:
+            return False
+        raise
+    conditions = (crd.get("status") or {}).get("conditions") or []
+    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+
+
+async def _filled(operator: Operator) -> bool:
+    await fill(operator.kube, operator.inbox)
+    return True
+
+
+async def _sweep_for_ever(operator: Operator) -> None:
+    """The safety net: compare with the cluster, and decide on everything anew."""
+    while True:
+        await operator.clock.sleep(operator.settings.sweep_seconds)
+        try:
+            changed = await sweep(operator.kube, operator.jobs, operator.zones)
+        except ApiError as error:
+            log.warning("sweep failed", extra={"error": error.message})
+            continue
+        log.info("swept", extra={"dropped": len(changed)})
+        operator.planner.touch_all()
+
+
+async def _shut_down(
+    operator: Operator, tasks: list[asyncio.Task[Any]], feed_stop: asyncio.Event
+) -> int:
+    operator.readiness.waiting_for = "shutting down"
+    *loops, feed = tasks
+    failed = [t for t in tasks if t.done() and not t.cancelled() and t.exception()]
+    for task in failed:
+        log.error("loop failed", exc_info=task.exception(), extra={"loop": task.get_name()})
+    await _cancelled(loops)
+    await operator.planner.drain(DRAIN_SECONDS)
+    await operator.signals.close()
+    await operator.elector.release()
+    feed_stop.set()
+    await asyncio.wait({feed}, timeout=DRAIN_SECONDS)
+    log.info("stopped")
+    return 1 if failed else 0
+
+
+async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

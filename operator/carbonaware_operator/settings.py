@@ -1,0 +1,141 @@
+"""Settings of the operator: flags, each with an environment variable of the same name."""
+
+import argparse
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from carbonaware_operator.quantities.durations import DurationError, parse_duration
+from carbonaware_operator.quantities.periods import HOUR_SECONDS
+
+_SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set from outside."""
+
+    kubeconfig: str | None
+    namespace: str
+    listen: str
+    identity: str
+    lease_name: str
+    default_zone: str | None
+    default_max_delay: timedelta
+    accounting_period_seconds: int
+    accounting_interval_seconds: float
+    agent_urls: tuple[str, ...]
+    sweep_seconds: float
+    log_level: str
+
+
+def parse(arguments: Sequence[str] | None = None) -> Settings:
+    """Read flags and environment; exits with a message that names the flag when one is wrong."""
+    given = _parser().parse_args(arguments)
+    return Settings(
+        kubeconfig=given.kubeconfig or None,
+        namespace=given.namespace or _own_namespace(),
+        listen=given.listen,
+        identity=given.identity or f"{socket.gethostname()}-{os.getpid()}",
+        lease_name=given.lease_name,
+        default_zone=given.default_zone or None,
+        default_max_delay=given.default_max_delay,
+        accounting_period_seconds=given.accounting_period_seconds,
+        accounting_interval_seconds=given.accounting_interval_seconds,
+        agent_urls=tuple(given.agent_url or _words(os.environ.get("CARBONAWARE_AGENT_URL"))),
+        sweep_seconds=given.sweep_seconds,
+        log_level=given.log_level,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="carbonaware-operator",
+        description="Releases CarbonAwareJobs when the grid is clean and accounts for them."
+        " Every flag can be given as an environment variable: CARBONAWARE_LISTEN for --listen.",
+    )
+    _add(parser, "--kubeconfig", "", "kubeconfig file; else $KUBECONFIG, else the pod's account")
+    _add(parser, "--namespace", "", "the operator's own namespace: Secrets, archives, the Lease")
+    _add(parser, "--listen", "127.0.0.1:8080", "HOST:PORT of /healthz, /readyz and /metrics")
+    _add(parser, "--identity", "", "name of this replica in the Lease; else host name and pid")
+    _add(parser, "--lease-name", "carbonaware-operator", "name of the Lease")
+    _add(parser, "--default-zone", "", "CarbonZone of jobs that name none")
+    _add(parser, "--default-max-delay", "24h", "latest start, from creation", _duration)
+    _add(
+        parser,
+        "--accounting-period-seconds",
+        str(HOUR_SECONDS),
+        "length of an accounting period; the agents must be told the same",
+        _positive_int,
+    )
+    _add(
+        parser,
+        "--accounting-interval-seconds",
+        "60",
+        "seconds between scrapes of agents",
+        _positive,
+    )
+    _add(
+        parser, "--sweep-seconds", "600", "seconds between comparisons with the cluster", _positive
+    )
+    _add(parser, "--log-level", "INFO", "DEBUG, INFO, WARNING or ERROR", _level)
+    parser.add_argument(
+        "--agent-url",
+        action="append",
+        help="an agent to scrape, such as http://10.0.0.5:9102 (repeatable); agents behind the"
+        " Service carbonaware-agent in the operator's namespace are found by themselves",
+    )
+    return parser
+
+
+def _add(
+    parser: argparse.ArgumentParser, flag: str, default: str, text: str, kind: object = str
+) -> None:
+    variable = "CARBONAWARE_" + flag.removeprefix("--").replace("-", "_").upper()
+    shown = f" (default: {default})" if default else ""
+    parser.add_argument(
+        flag,
+        default=os.environ.get(variable, default),
+        type=kind,  # type: ignore[arg-type]  # argparse calls it with a string
+        help=text + shown,
+    )
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except DurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"must be greater than 0, not {text}")
+    return value
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"must be greater than 0, not {text}")
+    return value
+
+
+def _level(text: str) -> str:
+    if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise argparse.ArgumentTypeError(f"must be DEBUG, INFO, WARNING or ERROR, not {text}")
+    return text.upper()
+
+
+def _words(text: str | None) -> list[str]:
+    return text.split() if text else []
+
+
+def _own_namespace() -> str:
+    if _SERVICE_ACCOUNT_NAMESPACE.exists():
+        return _SERVICE_ACCOUNT_NAMESPACE.read_text().strip()
+    return "carbonaware-system"
