@@ -28,9 +28,11 @@ def bring_up(state: ClusterState, folder: Path) -> None:
         host.make_bridge(state.addresses)
     layout = _layout(state, folder)
     state.server = layout.server
-    for component in control_plane.components(layout):
-        _add(component, state, folder)
+    for server in control_plane.servers(layout):
+        _add(server, state, folder)
     wait_for_api(admin_kubeconfig(layout), state, folder)
+    for controller in control_plane.controllers(layout):
+        _add(controller, state, folder)
     if state.node_kind == "simulated":
         _add(simulated_node.kwok(layout), state, folder)
         _api(layout).create("/api/v1/nodes", simulated_node.node(state.node_name))
