@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from carbonaware_operator.api import admission
 from carbonaware_operator.api.job import CarbonAwareJob
 from carbonaware_operator.api.schema import GROUP, VERSION, Schema
 from carbonaware_operator.api.zone import CarbonZone
@@ -145,11 +146,13 @@ def documents() -> dict[str, dict[str, Any]]:
 
 
 def rendered() -> dict[str, str]:
-    """File name -> YAML text with a head that says where it comes from."""
+    """File name -> YAML text with a head that says where it comes from, for all of `crds/`."""
     head = "# Generated from operator/carbonaware_operator/api by `make generate`; do not edit.\n"
+    files = {name: [document] for name, document in documents().items()}
+    files["admission.yaml"] = admission.documents()
     return {
-        name: head + yaml.safe_dump(document, sort_keys=False, width=100)
-        for name, document in documents().items()
+        name: head + yaml.safe_dump_all(parts, sort_keys=False, width=100)
+        for name, parts in files.items()
     }
 
 
