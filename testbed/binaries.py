@@ -4,19 +4,18 @@ Only the first cluster on a machine waits for this (about six minutes on two cor
 is compiled beside its place and renamed into it, so an interrupted build goes on where it stopped.
 """
 
-import fcntl
 import os
 import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from testbed import wheels
 from testbed.errors import BuildFailedError
 from testbed.locations import TOOLS, cache_folder
+from testbed.lock import exclusive
 from testbed.toolchain import go_program
 
 Report = Callable[[str], None]
@@ -86,7 +85,11 @@ def ensure(tools: tuple[Tool, ...], report: Report) -> None:
     if not any(_missing(tools)):
         wheels.kubectl()
         return
-    with _one_build_at_a_time(report):
+
+    def waiting() -> None:
+        report("another testbed compiles the tools; waiting for it")
+
+    with exclusive(cache_folder() / "build.lock", waiting):
         wheels.kubectl()
         missing = list(_missing(tools))
         for position, tool in enumerate(missing, start=1):
@@ -95,19 +98,6 @@ def ensure(tools: tuple[Tool, ...], report: Report) -> None:
 
 def _missing(tools: tuple[Tool, ...]) -> Iterator[Tool]:
     return (tool for tool in tools if not tool.path.exists())
-
-
-@contextmanager
-def _one_build_at_a_time(report: Report) -> Iterator[None]:
-    """Two builds at once would do the same work twice, on the same cores."""
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    with (cache_folder() / "build.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report("another testbed compiles the tools; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _compile(tool: Tool, title: str, report: Report) -> None:

@@ -8,7 +8,6 @@ from testbed.addresses import Addresses, free_port
 from testbed.credentials import ADMIN, Credentials
 from testbed.state import Component, NodeKind
 
-
 # With the default of 20 requests per second the controllers alone take 5 s to start.
 _UNTHROTTLED: dict[str, str | int | Path] = {"kube_api_qps": 500, "kube_api_burst": 1000}
 
@@ -35,7 +34,7 @@ class Layout:
 
 
 def servers(layout: Layout) -> list[Component]:
-    """etcd and the API server, in the order to start them."""
+    """The database and the API server, in the order to start them."""
     etcd_url = f"http://127.0.0.1:{free_port()}"
     return [_etcd(layout, etcd_url), _api_server(layout, etcd_url)]
 

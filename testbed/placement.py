@@ -1,9 +1,6 @@
 """Which name, slot and kind of node a new cluster gets on this machine."""
 
-import fcntl
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +9,7 @@ from testbed.addresses import lowest_free_slot
 from testbed.binaries import Report
 from testbed.errors import PrerequisiteMissingError, TestbedError
 from testbed.locations import clusters_folder
+from testbed.lock import exclusive
 from testbed.state import ClusterState, NodeKind, load, owner_folder, save
 
 NodeWish = Literal["auto", "real", "simulated", "none"]
@@ -52,7 +50,7 @@ def claim(name: str, kind: NodeKind) -> tuple[Path, ClusterState]:
             f"name is {name!r}; it must be 1 to 30 lower case letters, digits and inner dashes"
         )
     folder = clusters_folder() / name
-    with _one_claim_at_a_time():
+    with exclusive(clusters_folder() / "claim.lock"):
         if load(folder):
             raise TestbedError(
                 f"a cluster named {name} exists; use it, or end it with "
@@ -95,11 +93,3 @@ def _obstacle() -> str | None:
 def _recorded() -> list[ClusterState]:
     states = [load(clusters_folder() / name) for name in names()]
     return [state for state in states if state]
-
-
-@contextmanager
-def _one_claim_at_a_time() -> Iterator[None]:
-    clusters_folder().mkdir(parents=True, exist_ok=True)
-    with (clusters_folder() / "claim.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
