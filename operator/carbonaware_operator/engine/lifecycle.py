@@ -79,6 +79,10 @@ class Operator:
         self.signals.zone_changed(name)
         self.planner.zone_changed(name)
 
+    def _outlook_changed(self, name: str) -> None:
+        self.metrics.grid_updated(name)
+        self.planner.zone_changed(name)
+
     def _led(self, leading: bool) -> None:
         if leading:
             self.planner.touch_all()
@@ -112,7 +116,7 @@ class Operator:
             namespace=self.settings.namespace,
             period_seconds=self.settings.accounting_period_seconds,
             leading=self._leading,
-            on_change=self.planner.zone_changed,
+            on_change=self._outlook_changed,
         )
 
     def _accountant(self) -> Accountant:

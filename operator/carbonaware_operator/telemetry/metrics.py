@@ -82,6 +82,12 @@ class OperatorMetrics:
             ("result",),
             registry=registry,
         )
+        self._grid_updates = Counter(
+            "carbonaware_grid_updates",
+            "Changes of a zone's intensity or freshness that the planner was told of",
+            ("zone",),
+            registry=registry,
+        )
         self.hold_seconds = Histogram(
             "carbonaware_job_hold_seconds",
             "Seconds from creation to release",
@@ -137,6 +143,10 @@ class OperatorMetrics:
         self._energy.labels(namespace, zone).inc(energy_microjoules / MICROJOULES_PER_JOULE)
         self._emissions.labels(namespace, zone).inc(emissions_micrograms / 1e6)
         self._baseline.labels(namespace, zone).inc(baseline_micrograms / 1e6)
+
+    def grid_updated(self, zone: str) -> None:
+        """Count a change of a zone's outlook."""
+        self._grid_updates.labels(zone).inc()
 
     def scraped(self, result: str, count: int) -> None:
         """Count scrapes of agents that ended with the same result."""
