@@ -11,14 +11,13 @@ _TIMEOUT_SECONDS = 5
 
 
 class Api:
-    """Reads and creates objects with the address and token of a kubeconfig.
+    """Reads and creates objects with the address and token of a kubeconfig of this testbed."""
 
-    authority: file to keep the server's certificate in, because requests takes it only from one.
-    """
-
-    def __init__(self, kubeconfig: Path, authority: Path) -> None:
+    def __init__(self, kubeconfig: Path) -> None:
         written = yaml.safe_load(kubeconfig.read_text())
         cluster = written["clusters"][0]["cluster"]
+        # Requests takes the server's certificate only from a file.
+        authority = kubeconfig.with_suffix(".crt")
         authority.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
         self._server: str = cluster["server"]
         self._session = requests.Session()

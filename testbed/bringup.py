@@ -35,7 +35,7 @@ def bring_up(state: ClusterState, folder: Path) -> None:
         _add(controller, state, folder)
     if state.node_kind == "simulated":
         _add(simulated_node.kwok(layout), state, folder)
-        _api(layout).create("/api/v1/nodes", simulated_node.node(state.node_name))
+        Api(admin_kubeconfig(layout)).create("/api/v1/nodes", simulated_node.node(state.node_name))
     if state.node_kind == "real":
         _start_real_node(layout, state)
     _wait_for_node(layout, state)
@@ -46,7 +46,7 @@ def wait_for_api(kubeconfig: Path, state: ClusterState, folder: Path) -> None:
 
     Raises ComponentFailedError: it died or did not become ready in time.
     """
-    api = Api(kubeconfig, folder / "authority.crt")
+    api = Api(kubeconfig)
     wait_until(api.is_ready, "serve its API", state, folder, seconds=_API_SECONDS)
 
 
@@ -90,7 +90,7 @@ def _add(component: Component, state: ClusterState, folder: Path) -> None:
 
 
 def _wait_for_node(layout: Layout, state: ClusterState) -> None:
-    api = _api(layout)
+    api = Api(admin_kubeconfig(layout))
 
     def pods_can_start() -> bool:
         account = api.get("/api/v1/namespaces/default/serviceaccounts/default")
@@ -122,7 +122,3 @@ def _layout(state: ClusterState, folder: Path) -> Layout:
         node_name=state.node_name,
     )
     return Layout(folder, state.addresses, made, address, port, state.node_kind, state.node_name)
-
-
-def _api(layout: Layout) -> Api:
-    return Api(admin_kubeconfig(layout), layout.folder / "authority.crt")

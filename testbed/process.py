@@ -70,24 +70,16 @@ def start(
 
 def stop(process: ProcessId, *, grace_seconds: float = 10.0) -> None:
     """Ask a process to end, then make it; returns when it is gone. Idempotent."""
-    for number, seconds in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 5.0)):
-        if not is_alive(process):
-            break
-        try:
-            os.kill(process.pid, number)
-        except ProcessLookupError:
-            break
-        _wait_until_gone(process, seconds)
-    _reap(process.pid)
+    if grace_seconds:
+        _signal(process, signal.SIGTERM, wait_seconds=grace_seconds)
+    _signal(process, signal.SIGKILL, wait_seconds=5.0)
+    with contextlib.suppress(ChildProcessError):  # started by an earlier command, not our child
+        os.waitpid(process.pid, os.WNOHANG)
 
 
 def kill(process: ProcessId) -> None:
     """End a process without giving it a chance to tidy up, as a crash would."""
-    stop_now = signal.SIGKILL
-    if is_alive(process):
-        os.kill(process.pid, stop_now)
-        _wait_until_gone(process, 5.0)
-    _reap(process.pid)
+    stop(process, grace_seconds=0.0)
 
 
 def marked_with(marker: Path) -> list[ProcessId]:
@@ -120,12 +112,11 @@ def _environment(entry: Path) -> list[bytes]:
         return []
 
 
-def _wait_until_gone(process: ProcessId, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
+def _signal(process: ProcessId, number: signal.Signals, *, wait_seconds: float) -> None:
+    if not is_alive(process):
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, number)
+    deadline = time.monotonic() + wait_seconds
     while is_alive(process) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
-
-
-def _reap(pid: int) -> None:
-    with contextlib.suppress(ChildProcessError):  # started by an earlier command, not our child
-        os.waitpid(pid, os.WNOHANG)
