@@ -51,16 +51,24 @@ class LedgerPeriod(Schema):
     ] = None
 
 
+class EnergySum(Schema):
+    """Energy of many periods, in two integers that every JSON reader keeps exact."""
+
+    joules: Annotated[Count64, Field(description="Whole joules.")] = 0
+    microjoules: Annotated[int, Field(ge=0, le=999_999, description="The rest of a joule.")] = 0
+
+
 class FrozenTotals(Schema):
     """Sums of periods that are final."""
 
-    joules: Annotated[Count64, Field(description="Energy, whole joules.")] = 0
-    microjoules_remainder: Annotated[
-        int, Field(ge=0, le=999_999, description="Energy beside the whole joules.")
-    ] = 0
-    priced_joules: Annotated[Count64, Field(description="Energy with a price.")] = 0
-    compared_joules: Annotated[Count64, Field(description="Energy with a baseline.")] = 0
-    estimated_joules: Annotated[Count64, Field(description="Energy priced by estimate.")] = 0
+    energy: Annotated[EnergySum, Field(description="Energy used.")] = EnergySum()
+    priced: Annotated[EnergySum, Field(description="The part that has a price.")] = EnergySum()
+    compared: Annotated[
+        EnergySum, Field(description="The part that has a price and a baseline.")
+    ] = EnergySum()
+    estimated: Annotated[
+        EnergySum, Field(description="The part priced or compared by an estimate.")
+    ] = EnergySum()
     emissions_micrograms: Annotated[Count64, Field(description="Emissions, ugCO2e.")] = 0
     compared_emissions_micrograms: Annotated[
         Count64, Field(description="Emissions of the compared energy, ugCO2e.")

@@ -1,0 +1,66 @@
+"""The roll call: which agents have answered, until when, and whether one may still have to."""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from carbonaware_operator.quantities.instants import Instant
+
+PATIENCE = timedelta(minutes=10)
+"""An agent that has been silent for so long is taken for gone, with its node."""
+
+
+@dataclass(slots=True)
+class _Agent:
+    """alive: on the monotonic clock, the last answer, or when the agent was first expected."""
+
+    alive: float
+    node: str | None = None
+    time: Instant | None = None
+
+
+@dataclass(slots=True)
+class RollCall:
+    """Agents by their address. Begins at `began` on the monotonic clock; times are in seconds."""
+
+    began: float
+    _agents: dict[str, _Agent] = field(default_factory=dict)
+
+    def expect(self, addresses: AbstractSet[str], now: float) -> None:
+        """These agents exist now; others are forgotten once patience with them is over."""
+        for address in addresses:
+            self._agents.setdefault(address, _Agent(alive=now))
+        self._agents = {
+            address: agent
+            for address, agent in self._agents.items()
+            if address in addresses or not _given_up(agent.alive, now)
+        }
+
+    def answered(self, address: str, node: str, time: Instant, now: float) -> None:
+        """An agent gave a reading of its node taken at `time` by its own clock."""
+        self._agents[address] = _Agent(alive=now, node=node, time=time)
+
+    def last_reading(self, address: str) -> Instant | None:
+        """When the agent took the last reading that it gave; None when it has given none."""
+        agent = self._agents.get(address)
+        return agent.time if agent else None
+
+    def complete(self, until: Instant, nodes: AbstractSet[str], now: float) -> bool:
+        """True when no agent can have more to tell of the time before `until`.
+
+        That is: each agent has given a reading of later than that, or has been silent for the
+        length of patience. nodes: those that are known to have something to tell; they are waited
+        for even if their agents have not been found since the roll call began.
+        """
+        heard = {agent.node for agent in self._agents.values()}
+        anyone_missing = not self._agents or not nodes <= heard
+        if anyone_missing and not _given_up(self.began, now):
+            return False
+        return all(
+            (agent.time is not None and agent.time > until) or _given_up(agent.alive, now)
+            for agent in self._agents.values()
+        )
+
+
+def _given_up(alive: float, now: float) -> bool:
+    return now - alive >= PATIENCE.total_seconds()

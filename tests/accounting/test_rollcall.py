@@ -1,0 +1,78 @@
+"""The roll call: a job is not settled while an agent may still have to tell of it."""
+
+from accounting_fakes import MIDNIGHT, hours
+from carbonaware_operator.accounting.rollcall import PATIENCE, RollCall
+
+END = MIDNIGHT + hours(12)
+LATER = END + hours(0.001)
+LONG = PATIENCE.total_seconds()
+
+
+def a_call(*addresses: str) -> RollCall:
+    """A roll call that begins at 0 and expects these agents."""
+    call = RollCall(began=0)
+    call.expect(set(addresses), 0)
+    return call
+
+
+class TestComplete:
+    def test_when_all_have_answered_after_the_end(self) -> None:
+        """Every agent has had its say."""
+        call = a_call("a", "b")
+        call.answered("a", "n1", LATER, 1)
+        call.answered("b", "n2", LATER, 1)
+
+        assert call.complete(END, {"n1"}, 1)
+
+    def test_not_while_one_has_answered_only_before_the_end(self) -> None:
+        """The last seconds of a pod are in the next reading."""
+        call = a_call("a", "b")
+        call.answered("a", "n1", LATER, 1)
+        call.answered("b", "n2", END, 1)
+
+        assert not call.complete(END, set(), 1)
+
+    def test_not_while_one_is_silent_until_patience_is_over(self) -> None:
+        """An agent that restarts is waited for; one that is gone is not."""
+        call = a_call("a", "b")
+        call.answered("a", "n1", LATER, LONG)
+
+        assert not call.complete(END, set(), LONG - 1)
+        assert call.complete(END, set(), LONG)
+
+    def test_not_at_once_without_any_agent(self) -> None:
+        """An operator that has just started knows nobody yet."""
+        call = a_call()
+
+        assert not call.complete(END, set(), 1)
+        assert call.complete(END, set(), LONG)
+
+    def test_not_while_a_node_of_the_job_has_never_been_heard(self) -> None:
+        """A node whose agent is not found yet may still come."""
+        call = a_call("a")
+        call.answered("a", "n1", LATER, 1)
+
+        assert not call.complete(END, {"n2"}, 1)
+        call.answered("a", "n1", LATER, LONG)
+        assert call.complete(END, {"n2"}, LONG)
+
+    def test_waits_for_an_agent_that_is_not_found_any_more(self) -> None:
+        """A restarting agent drops out of the Service for a while, with what it has to tell."""
+        call = a_call("a", "b")
+        call.expect({"a"}, 5)
+        call.answered("a", "n1", LATER, 5)
+
+        assert not call.complete(END, set(), 6)
+        call.expect({"a"}, LONG)
+        assert call.complete(END, set(), LONG)
+
+
+class TestLastReading:
+    def test_is_known_after_an_answer(self) -> None:
+        """Until an agent has answered, it has to be asked for everything."""
+        call = a_call("a")
+        assert None is call.last_reading("a")
+
+        call.answered("a", "n1", LATER, 1)
+
+        assert LATER == call.last_reading("a")
