@@ -121,4 +121,4 @@ if __name__ == "__main__":
     try:
         main(prog_name="python -m testbed")
     except TestbedError as known:
-        sys.exit(f"testbed: {known}")
+        sys.exit("\n".join([f"testbed: {known}", *getattr(known, "__notes__", [])]))

@@ -18,7 +18,8 @@ class Api:
         cluster = written["clusters"][0]["cluster"]
         # Requests takes the server's certificate only from a file.
         authority = kubeconfig.with_suffix(".crt")
-        authority.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+        if not authority.exists():  # another process may be reading it
+            authority.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
         self._server: str = cluster["server"]
         self._session = requests.Session()
         # A proxy of the environment must not be asked for loopback addresses.

@@ -1,6 +1,7 @@
 """A Kubernetes cluster of one's own: the interface for tests and the demo."""
 
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from testbed.credentials import ADMIN, Credentials
 from testbed.errors import KubectlError, NoSuchClusterError
 from testbed.images import Image
 from testbed.launch import halt, launch, log_of
-from testbed.locations import clusters_folder
+from testbed.locations import cache_folder, clusters_folder
 from testbed.placement import NodeWish, choose_node, claim, remove_crashed
 from testbed.state import ClusterState, NodeKind, load
 
@@ -63,9 +64,10 @@ class Cluster:
             bring_up(state, folder)
             if crds:
                 cluster.apply_crds(crds)
-        except BaseException:
-            # The logs would go with the folder; the error already carries what matters of them.
+        except BaseException as failure:
+            kept = _keep_logs(folder)
             teardown.take_down(folder)
+            failure.add_note(f"All logs of the cluster that did not start are in {kept}.")
             raise
         report(f"cluster {name} is ready at {state.server} with {kind} node")
         return cluster
@@ -152,17 +154,15 @@ class Cluster:
 
         Raises KubectlError: it ended with an error.
         """
-        done = subprocess.run(
-            [str(wheels.kubectl()), *arguments],
-            env=self.kubectl_environment(),
-            input=input,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise KubectlError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
-        return done.stdout
+        return self._run(wheels.kubectl(), arguments, input)
+
+    def helm(self, *arguments: str) -> str:
+        """Run helm against this cluster and return its standard output.
+
+        Raises BuildFailedError: helm cannot be fetched.
+        Raises KubectlError: it ended with an error.
+        """
+        return self._run(wheels.helm(), arguments, None)
 
     def kubectl_environment(self) -> dict[str, str]:
         """Environment variables that point kubectl and helm at this cluster, and nothing else."""
@@ -246,3 +246,25 @@ class Cluster:
         Raises KeyError: the cluster has no such program.
         """
         return log_of(self._state.component(name), self._folder).read_text(errors="replace")
+
+    def _run(self, program: Path, arguments: tuple[str, ...], text: str | None) -> str:
+        done = subprocess.run(
+            [str(program), *arguments],
+            env=self.kubectl_environment(),
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise KubectlError(f"{program.name} {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+
+def _keep_logs(folder: Path) -> Path:
+    """Take the logs out of a folder that is about to go; only the last failure's are kept."""
+    kept = cache_folder() / "failed" / folder.name
+    shutil.rmtree(kept, ignore_errors=True)
+    if (folder / "logs").exists():
+        shutil.copytree(folder / "logs", kept)
+    return kept

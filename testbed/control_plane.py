@@ -35,8 +35,10 @@ class Layout:
 
 def servers(layout: Layout) -> list[Component]:
     """The database and the API server, in the order to start them."""
-    etcd_url = f"http://127.0.0.1:{free_port()}"
-    return [_etcd(layout, etcd_url), _api_server(layout, etcd_url)]
+    # Etcd asks nobody who they are. On a socket in the cluster's folder only its owner gets in,
+    # on a loopback port every user of the machine would be the cluster's administrator.
+    database = f"unix://{layout.folder / 'etcd.sock'}"
+    return [_etcd(layout, database), _api_server(layout, database)]
 
 
 def controllers(layout: Layout) -> list[Component]:
@@ -50,14 +52,14 @@ def program(name: str, /, **flags: str | int | Path) -> Component:
     return Component(name, [str(binaries.path_of(name)), *rendered])
 
 
-def _etcd(layout: Layout, url: str) -> Component:
+def _etcd(layout: Layout, database: str) -> Component:
     peer = f"http://127.0.0.1:{free_port()}"
     return program(
         "etcd",
         name="testbed",
         data_dir=layout.folder / "etcd",
-        listen_client_urls=url,
-        advertise_client_urls=url,
+        listen_client_urls=database,
+        advertise_client_urls=peer,  # must be given, must have a port, is used by no one
         listen_peer_urls=peer,
         initial_advertise_peer_urls=peer,
         initial_cluster=f"testbed={peer}",
@@ -68,7 +70,7 @@ def _etcd(layout: Layout, url: str) -> Component:
     )
 
 
-def _api_server(layout: Layout, etcd_url: str) -> Component:
+def _api_server(layout: Layout, database: str) -> Component:
     made = layout.credentials
     node_flags: dict[str, str | Path] = (
         {
@@ -82,7 +84,7 @@ def _api_server(layout: Layout, etcd_url: str) -> Component:
     )
     return program(
         "kube-apiserver",
-        etcd_servers=etcd_url,
+        etcd_servers=database,
         bind_address=layout.api_address,
         secure_port=layout.api_port,
         advertise_address=layout.addresses.bridge,

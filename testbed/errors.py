@@ -5,7 +5,7 @@ TestbedError
 ├── BuildFailedError           a tool could not be compiled or downloaded
 ├── ComponentFailedError       a process of the cluster died or never became ready
 ├── NoSuchClusterError         no cluster of that name is recorded on this machine
-└── KubectlError               kubectl refused; the message is its own
+└── KubectlError               kubectl or helm refused; the message is its own
 """
 
 
@@ -32,4 +32,4 @@ class NoSuchClusterError(TestbedError):
 
 
 class KubectlError(TestbedError):
-    """kubectl refused; the message is what it wrote to standard error."""
+    """Kubectl or helm refused; the message is what it wrote to standard error."""

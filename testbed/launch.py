@@ -56,10 +56,9 @@ def wait_until(
             if component.process and not process.is_alive(component.process):
                 raise ComponentFailedError(_explain(f"{component.name} died", component, folder))
         if time.monotonic() > deadline:
+            late = f"the cluster did not {what} within {seconds:.0f} s; last started: "
             last = state.components[-1]
-            raise ComponentFailedError(
-                _explain(f"the cluster did not {what} within {seconds:.0f} s", last, folder)
-            )
+            raise ComponentFailedError(_explain(late + last.name, last, folder))
         time.sleep(_POLL_SECONDS)
 
 
@@ -67,7 +66,4 @@ def _explain(what: str, component: Component, folder: Path) -> str:
     log = log_of(component, folder)
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     tail = "\n".join(f"  {line[:300]}" for line in lines[-_TAIL_LINES:])
-    return (
-        f"{what}; the end of {log}:\n{tail}\n"
-        f"Other logs are in {log.parent}. `python -m testbed down` removes what is left."
-    )
+    return f"{what}; the end of its log:\n{tail}"

@@ -14,7 +14,9 @@ from testbed.state import ClusterState, NodeKind, load, owner_folder, save
 
 NodeWish = Literal["auto", "real", "simulated", "none"]
 
-# The name is part of socket paths, which the kernel limits to 107 characters, and of host names.
+# The kernel limits a socket's path to 107 characters; the longest below is /containerd/s.ttrpc.
+_LONGEST_FOLDER = 87
+# The name is part of host names.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
 
 
@@ -43,13 +45,19 @@ def claim(name: str, kind: NodeKind) -> tuple[Path, ClusterState]:
     """Take a name and a slot for a new cluster.
 
     Raises TestbedError: a cluster of that name runs, or the name is not usable.
-    Raises PrerequisiteMissingError: another cluster took the one real node meanwhile.
+    Raises PrerequisiteMissingError: another cluster took the one real node meanwhile, or the cache
+        folder's path is too long.
     """
     if not _NAME.fullmatch(name):
         raise TestbedError(
             f"name is {name!r}; it must be 1 to 30 lower case letters, digits and inner dashes"
         )
     folder = clusters_folder() / name
+    if len(str(folder)) > _LONGEST_FOLDER:
+        raise PrerequisiteMissingError(
+            f"{folder} is too long for sockets in it; it must have at most {_LONGEST_FOLDER} "
+            "characters: name a shorter XDG_CACHE_HOME"
+        )
     with exclusive(clusters_folder() / "claim.lock"):
         if load(folder):
             raise TestbedError(

@@ -75,7 +75,6 @@ class SimulatedHost:
 
     def _write_counters(self) -> None:
         machine = self._machine
-        self._write("proc/stat", proc_stat(machine))
         self._write(f"{_PACKAGE}/energy_uj", f"{machine.package_uj}\n")
         self._write(f"{_DRAM}/energy_uj", f"{machine.dram_uj}\n")
         for group, usec in machine.usage_usec.items():
@@ -83,6 +82,8 @@ class SimulatedHost:
                 f"{_CGROUPS}/{group}/cpu.stat",
                 f"usage_usec {usec}\nuser_usec {usec}\nsystem_usec 0\n",
             )
+        # Last, so that whoever waits for it finds all others.
+        self._write("proc/stat", proc_stat(machine))
         for gone in self._groups_on_disk() - machine.usage_usec.keys():
             folder = self._root / _CGROUPS / gone
             (folder / "cpu.stat").unlink()

