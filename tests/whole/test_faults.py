@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,11 @@ def _completes(running: Stack, name: str, seconds: float = 60.0) -> None:
 
 def _reason(running: Stack, name: str, kind: str = "Released") -> str:
     return str(condition(running.job(name), kind).get("reason", ""))
+
+
+def _seconds_suspended(running: Stack, name: str) -> float:
+    since = datetime.fromisoformat(running.job(name)["status"]["suspendedTime"])
+    return (datetime.now(UTC) - since).total_seconds()
 
 
 class TestOperatorCrash:
@@ -197,6 +203,7 @@ class TestUsers:
         running.kubectl("patch", "caj", "paused", "--type=merge", "-p", '{"spec":{"suspend":true}}')
         eventually(lambda: _reason(running, "paused") == "SuspendedByUser", "it is suspended")
         assert condition(running.job("paused"), "Released")["status"] == "False"
+        eventually(lambda: _seconds_suspended(running, "paused") >= 2, "two seconds have passed")
 
         running.kubectl(
             "patch", "caj", "paused", "--type=merge", "-p", '{"spec":{"suspend":false}}'
