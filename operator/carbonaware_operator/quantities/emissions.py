@@ -51,4 +51,4 @@ def format_emissions(mass: MicrogramsCO2e) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}"
+    return f"{value:.0f}" if abs(value) >= 99.95 else f"{value:.1f}"

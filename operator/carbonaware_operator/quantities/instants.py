@@ -4,12 +4,17 @@ from datetime import UTC, datetime
 
 Instant = datetime
 
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""Far enough from the ends of `datetime` for durations and days to be added and subtracted."""
+
 
 def parse_instant(text: str) -> Instant:
     """Read an RFC 3339 instant; raises ValueError when it is not one or has no offset."""
-    instant = datetime.fromisoformat(text)
+    instant = datetime.fromisoformat(text.upper())  # RFC 3339 allows t and z
     if instant.tzinfo is None:
         raise ValueError(f"instant must have a time zone offset, not {text!r}")
+    if not FIRST_YEAR <= instant.year <= LAST_YEAR:
+        raise ValueError(f"instant must lie between {FIRST_YEAR} and {LAST_YEAR}, not {text!r}")
     return instant.astimezone(UTC)
 
 

@@ -1,0 +1,255 @@
+"""Builders: objects for tests that hide everything a test does not speak of."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from carbonaware_operator.api.job import (
+    Day,
+    Strategy,
+    WhenDeadlineReached,
+    WhenSignalMissing,
+    Window,
+)
+from carbonaware_operator.api.reasons import Annotation, Label, ReleaseReason, SignalReason
+from carbonaware_operator.planning.job import (
+    Blocked,
+    Child,
+    Ending,
+    Job,
+    ResolvedSchedule,
+    Stage,
+)
+from carbonaware_operator.planning.outlook import Fallback, Missing, Outlook, Signal
+from carbonaware_operator.planning.windows import ALWAYS, Windows, windows_of
+from carbonaware_operator.quantities.emissions import MilligramsPerKWh, milligrams_per_kwh
+from carbonaware_operator.quantities.instants import Instant, format_instant
+from carbonaware_operator.store.children import child_name
+from carbonaware_operator.store.jobs import JobRecord, JobStore
+
+NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
+"""A Monday; every builder's object was created at it."""
+
+
+def hours(count: float) -> timedelta:
+    """A number of hours."""
+    return timedelta(hours=count)
+
+
+NEXT_NOON = NOON + hours(24)
+
+
+def minutes(count: float) -> timedelta:
+    """A number of minutes."""
+    return timedelta(minutes=count)
+
+
+def a_window(start: str, end: str, time_zone: str | None = None, *days: str) -> Window:
+    """A window of a job's schedule; on every day unless days are named."""
+    chosen = [Day(day) for day in days] or None
+    return Window(start=start, end=end, time_zone=time_zone, days=chosen)
+
+
+def some_windows(*windows: Window) -> Windows:
+    """Windows as the planner has them."""
+    return windows_of(windows)
+
+
+def a_schedule(
+    *,
+    strategy: Strategy = Strategy.THRESHOLD,
+    max_grams: int | None = None,
+    preferred_grams: int | None = None,
+    earliest_start: Instant | None = None,
+    deadline: Instant = NEXT_NOON,
+    windows: Windows = ALWAYS,
+    when_signal_missing: WhenSignalMissing = WhenSignalMissing.USE_FALLBACK,
+    when_deadline_reached: WhenDeadlineReached = WhenDeadlineReached.START,
+) -> ResolvedSchedule:
+    """A schedule that lets the job start at any time of the next day, whatever the grid."""
+    return ResolvedSchedule(
+        strategy=strategy,
+        max_intensity=_milligrams(max_grams),
+        preferred_intensity=_milligrams(preferred_grams),
+        earliest_start=earliest_start,
+        deadline=deadline,
+        windows=windows,
+        when_signal_missing=when_signal_missing,
+        when_deadline_reached=when_deadline_reached,
+    )
+
+
+def _milligrams(grams: int | None) -> MilligramsPerKWh | None:
+    return None if grams is None else milligrams_per_kwh(grams)
+
+
+def a_held_job(
+    *,
+    stage: Stage = Stage.HELD,
+    suspend: bool = False,
+    zone_name: str | None = "de",
+    release_requested: bool = False,
+    blocked: Blocked | None = None,
+    **schedule: Any,
+) -> Job:
+    """A job that waits in zone de; what a_schedule() takes may be given as well."""
+    return Job(
+        stage=stage,
+        suspend=suspend,
+        zone_name=zone_name,
+        schedule=a_schedule(**schedule),
+        release_requested=release_requested,
+        blocked=blocked,
+    )
+
+
+def an_outlook(
+    now: float | None = 300, *, zone: str = "de", fallback: float = 473, source: str = "Static"
+) -> Outlook:
+    """A zone's outlook; `now` in gCO2e/kWh, None when there is no fresh signal."""
+    current: Signal | Missing
+    if now is None:
+        current = Missing(SignalReason.STALE, "the last value is two hours old")
+    else:
+        current = Signal(milligrams_per_kwh(now), source, NOON, NOON + hours(1))
+    return Outlook(zone, current, Fallback(milligrams_per_kwh(fallback), "world mean"))
+
+
+def a_child(
+    *,
+    name: str = "train-0123456789",
+    uid: str = "child-uid",
+    resource_version: str = "10",
+    created: Instant = NOON,
+    suspend: bool = False,
+    drained: bool = False,
+    ending: Ending | None = None,
+    release_reason: str = ReleaseReason.INTENSITY_ACCEPTABLE,
+    handled_request: str | None = None,
+) -> Child:
+    """A child Job that runs."""
+    return Child(
+        name=name,
+        uid=uid,
+        resource_version=resource_version,
+        created=created,
+        suspend=suspend,
+        drained=drained,
+        ending=ending,
+        release_reason=release_reason,
+        handled_request=handled_request,
+    )
+
+
+def a_job_body(
+    name: str = "train",
+    *,
+    uid: str | None = None,
+    namespace: str = "ml",
+    resource_version: int = 1,
+    generation: int = 1,
+    created: Instant = NOON,
+    zone: str | None = "de",
+    template: dict[str, Any] | None = None,
+    schedule: dict[str, Any] | None = None,
+    status: dict[str, Any] | None = None,
+    annotations: dict[str, str] | None = None,
+    deleting: bool = False,
+    **spec: Any,
+) -> dict[str, Any]:
+    """A CarbonAwareJob as the API server returns it; other keywords are fields of its spec."""
+    metadata: dict[str, Any] = {
+        "name": name,
+        "namespace": namespace,
+        "uid": uid or f"uid-{name}",
+        "resourceVersion": str(resource_version),
+        "generation": generation,
+        "creationTimestamp": format_instant(created),
+        "annotations": annotations or {},
+    }
+    if deleting:
+        metadata["deletionTimestamp"] = format_instant(created)
+    body: dict[str, Any] = {
+        "apiVersion": "carbonaware.io/v1alpha1",
+        "kind": "CarbonAwareJob",
+        "metadata": metadata,
+        "spec": {"jobTemplate": template or {"spec": a_job_spec()}, **spec},
+    }
+    if zone:
+        body["spec"]["zoneName"] = zone
+    if schedule:
+        body["spec"]["schedule"] = schedule
+    if status:
+        body["status"] = status
+    return body
+
+
+def a_job_spec(**fields: Any) -> dict[str, Any]:
+    """The spec of a batch/v1 Job of one container."""
+    container = {"name": "main", "image": "local/busybox:1"}
+    pod = {"restartPolicy": "Never", "containers": [container]}
+    return {"template": {"spec": pod}, **fields}
+
+
+def a_child_body(
+    job: dict[str, Any],
+    *,
+    uid: str = "child-uid",
+    resource_version: int = 10,
+    created: Instant = NOON,
+    suspend: bool | None = None,
+    status: dict[str, Any] | None = None,
+    reason: str = ReleaseReason.INTENSITY_ACCEPTABLE,
+    **metadata: Any,
+) -> dict[str, Any]:
+    """The child Job of a CarbonAwareJob body as the API server returns it."""
+    parent = job["metadata"]
+    owner = {
+        "apiVersion": job["apiVersion"],
+        "kind": job["kind"],
+        "name": parent["name"],
+        "uid": parent["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    body: dict[str, Any] = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": child_name(parent["name"], parent["uid"]),
+            "namespace": parent["namespace"],
+            "uid": uid,
+            "resourceVersion": str(resource_version),
+            "creationTimestamp": format_instant(created),
+            "labels": {Label.JOB.value: parent["name"], Label.JOB_UID.value: parent["uid"]},
+            "annotations": {Annotation.RELEASE_REASON.value: str(reason)},
+            "ownerReferences": [owner],
+            **metadata,
+        },
+        "spec": a_job_spec(),
+        "status": status or {},
+    }
+    if suspend is not None:
+        body["spec"]["suspend"] = suspend
+    return body
+
+
+def a_record(name: str = "train", **fields: Any) -> JobRecord:
+    """The record of a_job_body()."""
+    return JobStore().apply(a_job_body(name, **fields))
+
+
+def a_zone_body(
+    name: str = "de", *, uid: str = "zone-uid", generation: int = 1, grams: int = 300
+) -> dict[str, Any]:
+    """A CarbonZone of one value for ever, as the API server returns it."""
+    return {
+        "apiVersion": "carbonaware.io/v1alpha1",
+        "kind": "CarbonZone",
+        "metadata": {
+            "name": name,
+            "uid": uid,
+            "generation": generation,
+            "creationTimestamp": format_instant(NOON),
+        },
+        "spec": {"source": {"type": "Static", "static": {"gramsPerKWh": grams}}},
+    }
