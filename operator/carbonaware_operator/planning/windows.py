@@ -32,13 +32,16 @@ class _Daily:
     zone: ZoneInfo
 
     def opening_on(self, day: datetime) -> _Opening | None:
-        """The [start, end) that opens on a local calendar day, in UTC."""
+        """The [start, end) that opens on a local calendar day, in UTC; None on other days."""
         if day.weekday() not in self.days:
             return None
         last_day = day + _DAY if self.end <= self.start else day
-        opens = datetime.combine(day, self.start, self.zone).astimezone(UTC)
-        closes = datetime.combine(last_day, self.end, self.zone).astimezone(UTC)
-        return (opens, closes) if opens < closes else None
+        start = datetime.combine(day, self.start, self.zone)
+        end = datetime.combine(last_day, self.end, self.zone)
+        opens, closes = start.astimezone(UTC), end.astimezone(UTC)
+        if closes <= opens:  # it starts in a skipped hour and ends shortly after that hour
+            closes = opens + (end - start)  # the difference on paper: both have the same tzinfo
+        return opens, closes
 
     def around(
         self, instant: Instant, before: int, after: int
