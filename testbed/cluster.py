@@ -64,10 +64,13 @@ class Cluster:
             bring_up(state, folder)
             if crds:
                 cluster.apply_crds(crds)
-        except BaseException as failure:
+        except Exception as failure:
             kept = _keep_logs(folder)
             teardown.take_down(folder)
             failure.add_note(f"All logs of the cluster that did not start are in {kept}.")
+            raise
+        except BaseException:
+            teardown.take_down(folder)  # interrupted: nobody will ask why
             raise
         report(f"cluster {name} is ready at {state.server} with {kind} node")
         return cluster

@@ -1,11 +1,10 @@
 """PURE: the zone and the five jobs of the demo, as manifests."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from testbed.demo.trace import SPEED, Trace
+from testbed.demo.day import SPEED, Trace
 
 Object = dict[str, Any]
 
@@ -147,8 +146,3 @@ def _simulation() -> dict[str, str]:
         "testbed.carbonaware.io/run-for": f"{BURN_SECONDS}s",
         "testbed.carbonaware.io/cpu-millis": "1000",
     }
-
-
-def names(objects: Sequence[Object]) -> list[str]:
-    """`kind/name` of each object, as kubectl takes it."""
-    return [f"{o['kind'].lower()}/{o['metadata']['name']}" for o in objects]

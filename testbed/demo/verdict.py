@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from testbed.demo import scene
+from testbed.demo.day import HOUR_SECONDS, Trace
 from testbed.demo.facts import JobFacts, State
-from testbed.demo.trace import HOUR_SECONDS, Trace
 
 LATE = timedelta(seconds=10)
 """How long after it is due a release may be seen on a busy machine."""

@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import takewhile
 from pathlib import Path
 
 from testbed.errors import TestbedError
@@ -181,7 +180,7 @@ def _clean_limit(grams: Sequence[float], ratio: float) -> int | None:
     ranked = sorted(grams[:24])
     for percentile in _PERCENTILES:
         limit = math.ceil(ranked[len(ranked) * percentile // 100])
-        dirty = sum(1 for _ in takewhile(lambda value: value > limit, grams))
+        dirty = next(number for number, value in enumerate(grams) if value <= limit)
         clean = grams[dirty : dirty + _CLEAN_HOURS]
         if not _EARLIEST <= dirty <= _LATEST or any(value > limit for value in clean):
             continue

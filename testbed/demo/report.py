@@ -1,0 +1,63 @@
+"""PURE: the comparison with run-at-once, as a table and as a file for programs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from testbed.demo.facts import JobFacts
+
+Complaints = Mapping[str, Sequence[str]]
+"""What is wrong with each job, by name; an empty list for one that ended as specified."""
+
+
+def summary(jobs: Sequence[JobFacts], complaints: Complaints, node_kind: str) -> dict[str, Any]:
+    """What is written to summary.json."""
+    return {
+        "jobs": [
+            {
+                "name": job.name,
+                "reason": job.reason,
+                "heldSeconds": job.held_seconds,
+                "runSeconds": job.run_seconds,
+                "energyJoules": job.energy_joules,
+                "emissionsGrams": _grams(job.emissions_mg),
+                "baselineGrams": _grams(job.baseline_mg),
+                "avoidedPercent": job.avoided_percent,
+                "asSpecified": not complaints[job.name],
+            }
+            for job in jobs
+        ],
+        "node": node_kind,
+    }
+
+
+def comparison(jobs: Sequence[JobFacts], complaints: Complaints, node_kind: str) -> Table:
+    """Each job against itself, had it run at once."""
+    table = Table(title=f"five jobs against run-at-once ({node_kind} node)")
+    for column in ("job", "released because", "waited", "ran", "energy"):
+        table.add_column(column, justify="left" if column == "job" else "right")
+    for column in ("emissions", "at once", "saved", "as specified"):
+        table.add_column(column, justify="right")
+    for job in jobs:
+        table.add_row(
+            job.name,
+            job.reason or "-",
+            amount(job.held_seconds, "s"),
+            amount(job.run_seconds, "s"),
+            amount(job.energy_joules, "J"),
+            amount(job.emissions_mg, "mg"),
+            amount(job.baseline_mg, "mg"),
+            amount(job.avoided_percent, "%"),
+            "[red]no[/]" if complaints[job.name] else "[green]yes[/]",
+        )
+    return table
+
+
+def amount(value: int | None, unit: str) -> str:
+    """A value with its unit; a dash where it is not known."""
+    return "-" if value is None else f"{value} {unit}"
+
+
+def _grams(milligrams: int | None) -> float | None:
+    return None if milligrams is None else milligrams / 1000
