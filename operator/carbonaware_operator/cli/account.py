@@ -1,0 +1,98 @@
+"""An explanation as lines for people."""
+
+from datetime import timedelta
+
+from carbonaware_operator.api.job import WhenDeadlineReached
+from carbonaware_operator.api.reasons import HoldReason
+from carbonaware_operator.cli.explain import Explanation
+from carbonaware_operator.cli.output import print_line, print_table
+from carbonaware_operator.cli.states import State
+from carbonaware_operator.cli.times import exact, relative, span
+from carbonaware_operator.planning.decision import Hold
+from carbonaware_operator.quantities.instants import Instant
+
+OPERATOR_HINT = (
+    "It has yet to act, or it is not running: `kubectl get leases -A` shows its last sign of life."
+)
+
+
+def print_explanation(explanation: Explanation) -> None:
+    """Write the answer to stdout: the answer itself first, then what it rests on."""
+    print_table((), _summary(explanation))
+    if explanation.disagreement:
+        print_line()
+        print_line(f"Not acted on: {explanation.disagreement}.")
+        print_line(OPERATOR_HINT)
+    if explanation.findings:
+        print_line()
+        print_line("Rules, in the order in which they are asked:")
+        rows = [(f.verdict.value, f.rule, f.fact) for f in explanation.findings]
+        print_table((), rows, indent=2)
+    if explanation.to_start:
+        print_line()
+        print_line("To start it now, any of:")
+        for way in explanation.to_start:
+            print_line(f"  {way}")
+
+
+def _summary(explanation: Explanation) -> list[tuple[str, str]]:
+    record, state, now = explanation.job.record, explanation.standing.state, explanation.now
+    reason = f", {explanation.reason}" if explanation.reason else ""
+    rows = [("Job:", f"{record.namespace}/{record.name}"), ("State:", f"{state}{reason}")]
+    if explanation.message:
+        rows.append(("Why:", explanation.message))
+    rows.append(("Since:", exact(explanation.since, now)))
+    if isinstance(explanation.decision, Hold):
+        rows.append(("Until:", _until(explanation, explanation.decision)))
+    if record.child:
+        rows.append(("Child Job:", _child(explanation)))
+    rows.append(("Used:", ", ".join(_used(explanation))))
+    return rows
+
+
+def _until(explanation: Explanation, hold: Hold) -> str:
+    schedule, now = explanation.job.record.schedule, explanation.now
+    if hold.reason is HoldReason.SUSPENDED_BY_USER:
+        return "`suspend` is false"
+    if hold.until and hold.until > now:
+        return f"{exact(hold.until, now)}, unless something starts it earlier"
+    if hold.reason in (HoldReason.INVALID_WORKLOAD, HoldReason.QUOTA_EXCEEDED):
+        return "the API server accepts its workload"
+    if schedule.when_deadline_reached is WhenDeadlineReached.FAIL and hold.review:
+        return f"the grid allows it; fails at {exact(hold.review, now)} otherwise"
+    return "not known"
+
+
+def _child(explanation: Explanation) -> str:
+    child, pods = explanation.job.record.child, explanation.job.pods
+    counts = ", ".join(f"{number} {name}" for name, number in pods.items() if number)
+    return f"{child.name if child else ''} ({counts or 'no pods'})"
+
+
+def _used(explanation: Explanation) -> list[str]:
+    """Waiting and running time, and what was measured."""
+    status, summary = explanation.job.status, explanation.job.status.summary
+    parts = [f"held {_held(explanation)}"]
+    if status.run_seconds is not None:
+        parts.append(f"ran {span(timedelta(seconds=status.run_seconds))}")
+    elif status.released_time and explanation.standing.state is State.RUNNING:
+        parts.append(f"started {relative(_released(explanation), explanation.now)}")
+    if summary and summary.energy:
+        method = f" ({status.energy_method})" if status.energy_method else ""
+        parts.append(f"{summary.energy}{method}")
+        parts += [f"{summary.emissions} CO2e"] if summary.emissions else []
+        parts += [f"{summary.avoided} saved"] if summary.avoided else []
+    else:
+        parts.append("no energy recorded yet")
+    return parts
+
+
+def _held(explanation: Explanation) -> str:
+    recorded = explanation.job.status.held_seconds
+    if recorded is not None:
+        return span(timedelta(seconds=recorded))
+    return span(explanation.now - explanation.job.record.created)
+
+
+def _released(explanation: Explanation) -> Instant:
+    return explanation.job.record.progress.released or explanation.now

@@ -1,0 +1,235 @@
+"""`explain`: why a job is not running, by the very function that the operator decides with."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from carbonaware_operator.api.reasons import ConditionType, EndReason, HoldReason
+from carbonaware_operator.cli.jobs import used
+from carbonaware_operator.cli.lookup import FoundJob, find_job, find_zone
+from carbonaware_operator.cli.outlooks import intensity_in_effect, outlook_of
+from carbonaware_operator.cli.rules import Finding, Situation, findings
+from carbonaware_operator.cli.states import Standing, standing
+from carbonaware_operator.cluster.kube import KubeClient
+from carbonaware_operator.planning.decide import decide
+from carbonaware_operator.planning.decision import (
+    Continue,
+    Decision,
+    Fail,
+    Hold,
+    Release,
+    Resume,
+    Suspend,
+)
+from carbonaware_operator.planning.job import Stage, stage_of
+from carbonaware_operator.planning.outlook import Outlook, Signal
+from carbonaware_operator.planning.progress import RELEASE_MESSAGES
+from carbonaware_operator.quantities.instants import Instant, format_instant
+from carbonaware_operator.store.jobs import JobRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything that answers "why is it not running?".
+
+    decision: what decide() says now; None for a job that has ended.
+    disagreement: how the status differs from that; None when the operator has acted on it.
+    to_start: what would start a held job now.
+    """
+
+    job: FoundJob
+    outlook: Outlook | None
+    now: Instant
+    standing: Standing
+    decision: Decision | None
+    findings: list[Finding]
+    disagreement: str | None
+    to_start: list[str]
+
+    @property
+    def reason(self) -> str:
+        """The reason in effect now: of the decision, else of the status."""
+        if isinstance(self.decision, Hold | Release | Fail):
+            return str(self.decision.reason)
+        return self.standing.reason
+
+    @property
+    def message(self) -> str:
+        """The same for people."""
+        match self.decision:
+            case Hold(_, message) | Fail(_, message):
+                return message
+            case Release(reason):
+                return f"to be started now: {RELEASE_MESSAGES[reason]}"
+            case Suspend():
+                return "to be suspended now: `suspend` is true"
+            case Resume():
+                return "to be resumed now: `suspend` is not set any more"
+        return self.standing.message
+
+    @property
+    def since(self) -> Instant:
+        """Since when the job is in this state."""
+        condition = self.standing.condition
+        return condition.since if condition else self.job.record.created
+
+
+async def explain(kube: KubeClient, namespace: str, name: str, now: Instant) -> Explanation:
+    """Read a job, its child Job and its zone, and decide on it. Raises CommandError, ApiError."""
+    job = await find_job(kube, namespace, name)
+    zone_name = job.record.zone_name
+    zone = await find_zone(kube, zone_name) if zone_name else None
+    return explained(job, outlook_of(zone) if zone else None, now)
+
+
+def explained(job: FoundJob, outlook: Outlook | None, now: Instant) -> Explanation:
+    """Decide on a job and account for the decision. Pure."""
+    record = job.record
+    decision = _decided(record, outlook, now)
+    situation = Situation(record.planned(), outlook, now)
+    waits = stage_of(record.child) is Stage.HELD and decision is not None
+    vanished = isinstance(decision, Fail) and decision.reason is EndReason.WORKLOAD_DELETED
+    return Explanation(
+        job=job,
+        outlook=outlook,
+        now=now,
+        standing=standing(record.progress),
+        decision=decision,
+        findings=findings(situation, decision) if decision and waits and not vanished else [],
+        disagreement=_disagreement(record, decision),
+        to_start=_to_start(record, outlook, decision),
+    )
+
+
+def _decided(record: JobRecord, outlook: Outlook | None, now: Instant) -> Decision | None:
+    if record.progress.ended:
+        return None
+    workload = record.progress.workload
+    if workload and (record.child is None or record.child.uid != workload.uid):
+        return Fail(
+            EndReason.WORKLOAD_DELETED,
+            f"the child Job {workload.name} was deleted; it is never created a second time",
+        )
+    return decide(record.planned(), outlook, now)
+
+
+def _disagreement(record: JobRecord, decision: Decision | None) -> str | None:
+    """What the operator has not acted on, from what it wrote."""
+    if decision is None:
+        return None
+    if record.progress.condition(ConditionType.RELEASED) is None:
+        return "the operator has not looked at this job yet"
+    if record.progress.generation != record.generation:
+        return "the operator has not seen the last change of the spec yet"
+    if _acted_on(record, decision):
+        return None
+    now_standing = standing(record.progress)
+    said = f"{now_standing.state} ({now_standing.reason})"
+    if record.child and record.child.ending:
+        return f"the child Job has ended, and the status still says {said}"
+    return f"by the rules it is to be {_done(decision)} now, and the status still says {said}"
+
+
+def _acted_on(record: JobRecord, decision: Decision) -> bool:
+    released = record.progress.condition(ConditionType.RELEASED)
+    child = record.child
+    if released is None or (child and child.ending):
+        return False
+    match decision:
+        case Hold(reason):
+            stopping = child is not None and not child.drained
+            return stopping or (not released.status and released.reason == reason)
+        case Continue():
+            return released.status
+        case _:
+            return False
+
+
+def _done(decision: Decision) -> str:
+    match decision:
+        case Hold(reason):
+            return f"held ({reason})"
+        case Release(reason):
+            return f"started ({reason})"
+        case Fail(reason):
+            return f"failed ({reason})"
+        case Suspend():
+            return "suspended"
+        case Resume():
+            return "resumed"
+        case Continue():
+            return "running"
+
+
+def _to_start(record: JobRecord, outlook: Outlook | None, decision: Decision | None) -> list[str]:
+    """What a user can do to start a held job at once, the safest first."""
+    if not isinstance(decision, Hold):
+        return []
+    where = f"{record.name} -n {record.namespace}"
+    release = f"kubectl carbonaware release {where}"
+    match decision.reason:
+        case HoldReason.SUSPENDED_BY_USER:
+            return [f"kubectl carbonaware resume {where}"]
+        case HoldReason.INVALID_WORKLOAD:
+            return ["what the API server asks for above; a template is changed in a new job only"]
+        case HoldReason.QUOTA_EXCEEDED:
+            return [f"room in the quota of namespace {record.namespace}"]
+        case HoldReason.ABOVE_MAX_INTENSITY if outlook:
+            enough = -(-intensity_in_effect(outlook) // 1000)
+            return [release, f"`maxGramsPerKWh` of at least {enough}"]
+        case HoldReason.SIGNAL_MISSING:
+            return [release, "`whenSignalMissing: Start`"]
+        case HoldReason.NO_ZONE:
+            return [release, f"a CarbonZone {record.zone_name or 'and its name in `zoneName`'}"]
+    return [release]
+
+
+def document(explanation: Explanation) -> dict[str, Any]:
+    """What `-o json` and `-o yaml` print; the keys are described in docs/cli.md."""
+    record = explanation.job.record
+    return {
+        "namespace": record.namespace,
+        "name": record.name,
+        "state": explanation.standing.state.value,
+        "reason": explanation.reason or None,
+        "message": explanation.message or None,
+        "since": format_instant(explanation.since),
+        "decision": _decision_document(explanation.decision),
+        "deadline": format_instant(record.schedule.deadline),
+        "rules": [
+            {"rule": f.rule, "verdict": f.verdict.value, "fact": f.fact}
+            for f in explanation.findings
+        ],
+        "toStartNow": explanation.to_start,
+        "disagreement": explanation.disagreement,
+        "zone": _zone_document(record.zone_name, explanation.outlook),
+        "childJob": {"name": record.child.name, **explanation.job.pods} if record.child else None,
+        "used": used(explanation.job.status),
+    }
+
+
+def _decision_document(decision: Decision | None) -> dict[str, Any] | None:
+    if decision is None:
+        return None
+    planned = decision.until if isinstance(decision, Hold) else None
+    review = decision.review if isinstance(decision, Hold) else None
+    return {
+        "action": type(decision).__name__,
+        "plannedStartTime": format_instant(planned) if planned else None,
+        "reviewTime": format_instant(review) if review else None,
+    }
+
+
+def _zone_document(name: str | None, outlook: Outlook | None) -> dict[str, Any] | None:
+    if name is None:
+        return None
+    current = outlook.current if outlook else None
+    signal = current if isinstance(current, Signal) else None
+    return {
+        "name": name,
+        "exists": outlook is not None,
+        "fresh": signal is not None,
+        "milligramsPerKWh": signal.intensity if signal else None,
+        "source": signal.source if signal else None,
+        "observedTime": format_instant(signal.observed) if signal else None,
+        "fallbackMilligramsPerKWh": outlook.fallback.intensity if outlook else None,
+    }

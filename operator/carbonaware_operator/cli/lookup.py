@@ -1,0 +1,112 @@
+"""One job as the API server has it, with its child Job, made into what the planner decides on."""
+
+from dataclasses import dataclass
+
+from carbonaware_operator.api.job import CarbonAwareJobStatus
+from carbonaware_operator.api.reasons import ConditionType, HoldReason
+from carbonaware_operator.cli.errors import CommandError
+from carbonaware_operator.cluster.kube import (
+    CARBON_AWARE_JOBS,
+    CARBON_ZONES,
+    JOBS,
+    ApiError,
+    Kind,
+    KubeClient,
+    Object,
+)
+from carbonaware_operator.planning.job import Blocked, ScheduleDefaults
+from carbonaware_operator.planning.progress import Progress
+from carbonaware_operator.quantities.instants import parse_instant
+from carbonaware_operator.store.children import child_name
+from carbonaware_operator.store.jobs import JobRecord, JobStore
+from carbonaware_operator.store.zones import ZoneRecord, zone_record
+
+
+@dataclass(frozen=True, slots=True)
+class FoundJob:
+    """A CarbonAwareJob and its child Job.
+
+    pods: how many pods of the child are active, succeeded and failed; empty without child.
+    """
+
+    record: JobRecord
+    status: CarbonAwareJobStatus
+    pods: dict[str, int]
+
+
+async def find_job(kube: KubeClient, namespace: str, name: str) -> FoundJob:
+    """Read a job and its child Job.
+
+    Raises CommandError: there is no such job, or it is newer than this program; ApiError.
+    """
+    body = await _existing(kube, CARBON_AWARE_JOBS, namespace, name)
+    if body is None:
+        raise CommandError(
+            f"there is no CarbonAwareJob {namespace}/{name};"
+            " `kubectl carbonaware list -A` shows all"
+        )
+    child = await _existing(kube, JOBS, namespace, child_name(name, body["metadata"]["uid"]))
+    try:
+        status = CarbonAwareJobStatus.model_validate(body.get("status") or {})
+        return FoundJob(_record(body, status, child), status, _pods(child))
+    except ValueError as error:
+        raise unreadable(f"CarbonAwareJob {namespace}/{name}") from error
+
+
+async def find_zone(kube: KubeClient, name: str) -> ZoneRecord | None:
+    """Read a zone; None when there is none of that name. Raises CommandError, ApiError."""
+    body = await _existing(kube, CARBON_ZONES, None, name)
+    try:
+        return zone_record(body) if body else None
+    except ValueError as error:
+        raise unreadable(f"CarbonZone {name}") from error
+
+
+def unreadable(subject: str) -> CommandError:
+    """An object does not have the shape that this version of the program knows."""
+    return CommandError(f"{subject} is from another version of carbonaware: update this program")
+
+
+async def _existing(
+    kube: KubeClient, kind: Kind, namespace: str | None, name: str
+) -> Object | None:
+    try:
+        return await kube.get(kind, namespace, name)
+    except ApiError as error:
+        if error.status == 404 and f'"{name}" not found' in error.message:
+            return None
+        raise
+
+
+def _record(body: Object, status: CarbonAwareJobStatus, child: Object | None) -> JobRecord:
+    store = JobStore(default_zone=status.zone_name, defaults=_defaults(body, status))
+    record = store.apply(body)
+    if child:
+        store.apply_child(child)
+    record.blocked = _blocked(record.progress)
+    return record
+
+
+def _defaults(body: Object, status: CarbonAwareJobStatus) -> ScheduleDefaults:
+    """The operator's own default delay is seen only in what it made of it: the deadline."""
+    if not status.deadline or status.observed_generation != body["metadata"]["generation"]:
+        return ScheduleDefaults()
+    created = parse_instant(body["metadata"]["creationTimestamp"])
+    return ScheduleDefaults(max_delay=parse_instant(status.deadline) - created)
+
+
+def _blocked(progress: Progress) -> Blocked | None:
+    """That the API server refuses the workload is known to the operator alone: it says so here."""
+    released = progress.condition(ConditionType.RELEASED)
+    if released is None or released.status:
+        return None
+    if released.reason not in (HoldReason.INVALID_WORKLOAD, HoldReason.QUOTA_EXCEEDED):
+        return None
+    return Blocked(HoldReason(released.reason), released.message, retry=None)
+
+
+def _pods(child: Object | None) -> dict[str, int]:
+    if child is None:
+        return {}
+    status = child.get("status") or {}
+    return {name: int(status.get(name) or 0) for name in ("active", "succeeded", "failed")}

@@ -1,0 +1,64 @@
+"""From the options of a command to a client of the cluster, and from its errors to exit codes."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from kubernetes.aio.config import ConfigException
+from kubernetes.aio.config.kube_config import list_kube_config_contexts
+
+from carbonaware_operator.cli.errors import UnreachableError, of_api
+from carbonaware_operator.cluster.kube import ApiError, KubeClient, connect
+
+T = TypeVar("T")
+
+_SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which cluster, as whom, and in which namespace."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+    namespace: str | None = None
+
+
+def run(target: Target, command: Callable[[KubeClient, str], Awaitable[T]]) -> T:
+    """Run a command with a client and the namespace in effect; the one edge to asyncio.
+
+    Raises CommandError.
+    """
+    try:
+        return asyncio.run(_connected(target, command))
+    except ApiError as error:
+        raise of_api(error) from error
+    except ConfigException as error:
+        raise UnreachableError(
+            f"no usable kubeconfig: {error}; check --kubeconfig, --context and $KUBECONFIG"
+        ) from error
+
+
+async def _connected(target: Target, command: Callable[[KubeClient, str], Awaitable[T]]) -> T:
+    # $KUBECONFIG may name several files, which are merged: only the loader itself knows how.
+    kubeconfig = target.kubeconfig or os.environ.get("KUBECONFIG") or None
+    api = await connect(kubeconfig, target.context)
+    try:
+        namespace = target.namespace or _namespace_of(kubeconfig, target.context)
+        return await command(KubeClient(api), namespace)
+    finally:
+        await api.close()
+
+
+def _namespace_of(kubeconfig: str | None, context: str | None) -> str:
+    """The context's namespace; in a pod without a kubeconfig, the pod's own."""
+    try:
+        contexts, current = list_kube_config_contexts(kubeconfig)
+    except ConfigException:
+        account = _SERVICE_ACCOUNT_NAMESPACE
+        return account.read_text().strip() if account.exists() else "default"
+    chosen = next((c for c in contexts if c["name"] == context), current)
+    return str(chosen["context"].get("namespace") or "default")

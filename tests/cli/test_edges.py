@@ -1,0 +1,151 @@
+"""Exit codes, errors and colour: what every command has in common."""
+
+from pathlib import Path
+
+import pytest
+
+from stand_in_api import Run, StandInApi, operator_status, stored_job
+
+COMMANDS = ["list", "zones", "explain train", "release train", "suspend train", "resume train"]
+JOBS = "/apis/carbonaware.io/v1alpha1/namespaces/ml-team/carbonawarejobs"
+
+
+class TestErrors:
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_a_cluster_that_does_not_answer_is_exit_code_3(
+        self, kubectl_carbonaware: Run, api: StandInApi, tmp_path: Path, command: str
+    ) -> None:
+        """One line that names the options to look at, and no traceback."""
+        nowhere = api.kubeconfig(tmp_path / "nowhere", server="http://127.0.0.1:1")
+
+        result = kubectl_carbonaware(*command.split(), "--kubeconfig", str(nowhere))
+
+        assert (3, "") == (result.exit_code, result.stdout)
+        assert 1 == len(result.stderr.splitlines())
+        assert "check --kubeconfig and --context" in result.stderr
+
+    @pytest.mark.parametrize("verb", ["explain", "release", "suspend", "resume"])
+    def test_a_job_that_does_not_exist_is_exit_code_1(
+        self, kubectl_carbonaware: Run, verb: str
+    ) -> None:
+        """It says where to look for the right name."""
+        result = kubectl_carbonaware(verb, "lost")
+
+        assert (1, "") == (result.exit_code, result.stdout)
+        assert result.stderr == (
+            "Error: there is no CarbonAwareJob ml-team/lost;"
+            " `kubectl carbonaware list -A` shows all\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("status", "says"),
+        [
+            (401, "log in to it again"),
+            (403, "ask the cluster's administrator"),
+            (404, "install carbonaware there"),
+        ],
+    )
+    def test_a_refusal_is_exit_code_1_and_says_what_to_do(
+        self, api: StandInApi, kubectl_carbonaware: Run, status: int, says: str
+    ) -> None:
+        """Each refusal has another way out."""
+        api.refuse[JOBS] = status
+
+        result = kubectl_carbonaware("list")
+
+        assert 1 == result.exit_code
+        assert says in result.stderr
+
+    def test_a_context_that_does_not_exist_is_exit_code_3(self, kubectl_carbonaware: Run) -> None:
+        """The kubeconfig does not say where the cluster is."""
+        result = kubectl_carbonaware("list", "--context", "lost")
+
+        assert 3 == result.exit_code
+        assert "--context" in result.stderr
+
+    def test_no_kubeconfig_at_all_is_exit_code_3(
+        self, kubectl_carbonaware: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """Neither a file nor a pod's service account."""
+        monkeypatch.delenv("KUBECONFIG")
+        monkeypatch.setenv("HOME", str(tmp_path))
+
+        result = kubectl_carbonaware("list")
+
+        assert 3 == result.exit_code
+        assert "no usable kubeconfig" in result.stderr
+
+    def test_several_files_in_kubeconfig_are_merged(
+        self, kubectl_carbonaware: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """As kubectl does; a file that does not exist is passed over."""
+        monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'lost'}:{tmp_path / 'config'}")
+
+        assert 0 == kubectl_carbonaware("list").exit_code
+
+    def test_an_object_of_another_version_is_named(
+        self, api: StandInApi, kubectl_carbonaware: Run
+    ) -> None:
+        """A strategy that this program does not know yet."""
+        api.add(stored_job(strategy="Telepathy"))
+
+        for command in ("list", "explain train"):
+            result = kubectl_carbonaware(*command.split())
+
+            assert 1 == result.exit_code
+            assert "ml-team/train is from another version" in result.stderr
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["list", "-A", "-n", "far"],
+            ["list", "-o", "xml"],
+            ["release", "train", "--timeout", "soon"],
+            ["explain"],
+            ["list", "--kubeconfig", "/does/not/exist"],
+        ],
+    )
+    def test_wrong_usage_is_exit_code_2(
+        self, kubectl_carbonaware: Run, arguments: list[str]
+    ) -> None:
+        """The cluster is not asked."""
+        assert 2 == kubectl_carbonaware(*arguments).exit_code
+
+
+class TestHelp:
+    @pytest.mark.parametrize("arguments", [["--help"], *([*c.split(), "--help"] for c in COMMANDS)])
+    def test_says_the_exit_codes(self, kubectl_carbonaware: Run, arguments: list[str]) -> None:
+        """Scripts depend on them."""
+        result = kubectl_carbonaware(*arguments)
+
+        assert 0 == result.exit_code
+        assert result.stdout.startswith("Usage: kubectl carbonaware")
+        assert "Exit codes: 0 done; 1 not found or refused;" in result.stdout
+
+
+class TestColour:
+    @pytest.mark.parametrize(
+        ("environment", "coloured"),
+        [
+            ({"FORCE_COLOR": "1"}, True),
+            ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+            ({}, False),
+        ],
+        ids=["as on a terminal", "as on a terminal, with NO_COLOR", "into a pipe"],
+    )
+    def test_is_for_terminals_that_want_it(
+        self,
+        api: StandInApi,
+        kubectl_carbonaware: Run,
+        monkeypatch: pytest.MonkeyPatch,
+        environment: dict[str, str],
+        coloured: bool,
+    ) -> None:
+        """Neither pipes nor NO_COLOR get escape sequences."""
+        for name in ("FORCE_COLOR", "NO_COLOR"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in {"TERM": "xterm", **environment}.items():
+            monkeypatch.setenv(name, value)
+        api.add(stored_job(status=operator_status("AboveMaxIntensity")))
+
+        assert coloured == ("\x1b[" in kubectl_carbonaware("list").output)

@@ -1,0 +1,252 @@
+"""`kubectl carbonaware explain`: the decision, the rules, and whether the operator acted on it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from stand_in_api import (
+    Run,
+    StandInApi,
+    condition_of,
+    operator_status,
+    stored_child,
+    stored_job,
+    stored_zone,
+)
+
+LIMIT = {"maxGramsPerKWh": 100, "maxDelay": "24h"}
+HELD = operator_status("AboveMaxIntensity", deadline="2026-03-02T12:00:00Z")
+STARTED = {"workload": {"apiVersion": "batch/v1", "kind": "Job", "name": "c", "uid": "u"}}
+RUNNING = operator_status(
+    "Immediate", released=True, releasedTime="2026-03-01T12:30:00Z", heldSeconds=1800
+)
+CHILD_UID = {"workload": {**STARTED["workload"], "uid": "child-of-train"}}
+
+
+@pytest.fixture
+def explained(kubectl_carbonaware: Run):
+    """The document that explain prints of the job `train`."""
+
+    def document(*arguments: str) -> dict[str, Any]:
+        result = kubectl_carbonaware("explain", "train", "-o", "json", *arguments)
+        assert 0 == result.exit_code, result.output
+        return json.loads(result.stdout)
+
+    return document
+
+
+class TestHeldJob:
+    def test_is_told_the_binding_rule_until_when_and_what_starts_it(
+        self, api: StandInApi, kubectl_carbonaware: Run
+    ) -> None:
+        """The whole answer for a job above its limit, as a user reads it."""
+        api.add(stored_zone(grams=300), stored_job(status=HELD, **LIMIT))
+
+        text = kubectl_carbonaware("explain", "train").stdout
+
+        assert text == (
+            "Job:     ml-team/train\n"
+            "State:   Held, AboveMaxIntensity\n"
+            "Why:     grid intensity is above `maxGramsPerKWh`, 100 gCO2e/kWh;"
+            " starts at 2026-03-02T12:00:00Z at the latest\n"
+            "Since:   2026-03-01T12:00:05Z (59 min 55 s ago)\n"
+            "Until:   2026-03-02T12:00:00Z (in 23 h), unless something starts it earlier\n"
+            "Used:    held 1 h, no energy recorded yet\n"
+            "\n"
+            "Rules, in the order in which they are asked:\n"
+            "  pass    suspend                `suspend` is not set\n"
+            "  pass    workload               the API server has not refused it\n"
+            "  pass    release request        no open request\n"
+            "  pass    earliestStart          not set\n"
+            "  pass    latest start           2026-03-02T12:00:00Z (in 23 h); then the job starts\n"
+            "  pass    zone                   CarbonZone de\n"
+            "  pass    windows                always open\n"
+            "  pass    strategy               Threshold: looks at the grid\n"
+            "  pass    signal                 300 gCO2e/kWh from Static, 1 h ago\n"
+            "  pass    preferredGramsPerKWh   not set\n"
+            "  holds   maxGramsPerKWh         300 is above 100 gCO2e/kWh\n"
+            "\n"
+            "To start it now, any of:\n"
+            "  kubectl carbonaware release train -n ml-team\n"
+            "  `maxGramsPerKWh` of at least 300\n"
+        )
+
+    def test_document_has_stable_keys(self, api: StandInApi, explained) -> None:
+        """The same for programs; no text needs to be taken apart."""
+        api.add(stored_zone(grams=300), stored_job(status=HELD, **LIMIT))
+
+        document = explained()
+
+        assert ("Held", "AboveMaxIntensity", None) == (
+            document["state"],
+            document["reason"],
+            document["disagreement"],
+        )
+        assert document["decision"] == {
+            "action": "Hold",
+            "plannedStartTime": "2026-03-02T12:00:00Z",
+            "reviewTime": "2026-03-02T12:00:00Z",
+        }
+        assert document["rules"][-1] == {
+            "rule": "maxGramsPerKWh",
+            "verdict": "holds",
+            "fact": "300 is above 100 gCO2e/kWh",
+        }
+        assert document["zone"] == {
+            "name": "de",
+            "exists": True,
+            "fresh": True,
+            "milligramsPerKWh": 300_000,
+            "source": "Static",
+            "observedTime": "2026-03-01T12:00:00Z",
+            "fallbackMilligramsPerKWh": 420_000,
+        }
+
+    def test_is_decided_on_with_the_delay_and_zone_that_the_operator_gave_it(
+        self, api: StandInApi, explained
+    ) -> None:
+        """The operator's own defaults are not visible here, but what it made of them is."""
+        status = operator_status("AboveMaxIntensity", deadline="2026-03-01T15:00:00Z")
+        api.add(stored_zone(grams=300), stored_job(zone=None, maxGramsPerKWh=100, status=status))
+
+        document = explained()
+
+        assert "2026-03-01T15:00:00Z" == document["deadline"]
+        assert "de" == document["zone"]["name"]
+        assert document["disagreement"] is None
+
+    @pytest.mark.parametrize(
+        ("job", "reason", "way"),
+        [
+            ({"suspend": True}, "SuspendedByUser", "kubectl carbonaware resume train -n ml-team"),
+            ({"zone": "gone"}, "NoZone", "a CarbonZone gone"),
+            (
+                {"status": operator_status("InvalidWorkload")},
+                "InvalidWorkload",
+                "what the API server asks for above; a template is changed in a new job only",
+            ),
+            (
+                {"status": operator_status("QuotaExceeded")},
+                "QuotaExceeded",
+                "room in the quota of namespace ml-team",
+            ),
+        ],
+    )
+    def test_is_told_how_to_start_it_whatever_holds_it(
+        self, api: StandInApi, explained, job: dict[str, Any], reason: str, way: str
+    ) -> None:
+        """Each constraint has another way out."""
+        api.add(stored_zone(), stored_job(**job))
+
+        document = explained()
+
+        assert reason == document["reason"]
+        assert way in document["toStartNow"]
+
+    def test_without_a_signal_says_what_is_missing_and_what_is_used_instead(
+        self, api: StandInApi, explained
+    ) -> None:
+        """The fallback of the zone decides, and is named as such."""
+        api.add(stored_zone(grams=None, reason="Unreachable"), stored_job(status=HELD, **LIMIT))
+
+        facts = {rule["rule"]: rule["fact"] for rule in explained()["rules"]}
+
+        assert facts["signal"] == (
+            "missing (Unreachable), `whenSignalMissing` is UseFallback: as told"
+        )
+        assert "420 is above 100 gCO2e/kWh" == facts["maxGramsPerKWh"]
+
+
+class TestOperatorThatHasNotActed:
+    def test_has_not_looked_at_the_job(self, api: StandInApi, kubectl_carbonaware: Run) -> None:
+        """No status: the operator is down, or has just seen the job."""
+        api.add(stored_zone(grams=50), stored_job(**LIMIT))
+
+        text = kubectl_carbonaware("explain", "train").stdout
+
+        assert "Not acted on: the operator has not looked at this job yet." in text
+        assert "kubectl get leases -A" in text
+
+    def test_has_not_started_what_the_rules_start(self, api: StandInApi, explained) -> None:
+        """The grid is clean, the status still says held."""
+        api.add(stored_zone(grams=50), stored_job(status=HELD, **LIMIT))
+
+        document = explained()
+
+        assert document["disagreement"] == (
+            "by the rules it is to be started (IntensityAcceptable) now,"
+            " and the status still says Held (AboveMaxIntensity)"
+        )
+        assert "starts" == document["rules"][-1]["verdict"]
+        assert [] == document["toStartNow"]
+
+    def test_has_not_seen_the_last_change(self, api: StandInApi, explained) -> None:
+        """An old generation explains every other difference."""
+        job = stored_job(status=HELD, **LIMIT)
+        job["metadata"]["generation"] = 2
+        api.add(stored_zone(), job)
+
+        assert "has not seen the last change" in explained()["disagreement"]
+
+    def test_has_not_noticed_that_the_child_is_gone(self, api: StandInApi, explained) -> None:
+        """The job fails: a child Job is never created a second time."""
+        api.add(stored_zone(), stored_job(status=RUNNING | STARTED))
+
+        document = explained()
+
+        assert "WorkloadDeleted" == document["reason"]
+        assert "failed (WorkloadDeleted)" in document["disagreement"]
+
+    def test_has_not_noticed_that_the_child_has_ended(self, api: StandInApi, explained) -> None:
+        """The child Job itself says so."""
+        job = stored_job(status=RUNNING | CHILD_UID)
+        done = {"type": "Complete", "status": "True", "lastTransitionTime": "2026-03-01T12:50:00Z"}
+        api.add(stored_zone(), job, stored_child(job, conditions=[done], succeeded=1))
+
+        assert "the child Job has ended" in explained()["disagreement"]
+
+
+class TestStartedJob:
+    def test_shows_its_child_and_since_when_it_runs(
+        self, api: StandInApi, kubectl_carbonaware: Run
+    ) -> None:
+        """It is running: nothing is asked any more."""
+        job = stored_job(status=RUNNING | CHILD_UID)
+        api.add(stored_zone(), job, stored_child(job, active=2))
+
+        text = kubectl_carbonaware("explain", "train").stdout
+
+        assert "State:       Running, Immediate\n" in text
+        assert "(2 active)" in text
+        assert "held 30 min, started 30 min ago, no energy recorded yet" in text
+        assert "Rules" not in text
+        assert "Not acted on" not in text
+
+    def test_that_is_to_be_suspended_is_stopping(self, api: StandInApi, explained) -> None:
+        """The child Job is suspended and its pods still end: the operator has done its part."""
+        job = stored_job(suspend=True, status=RUNNING | CHILD_UID)
+        api.add(stored_zone(), job, stored_child(job, suspend=True, active=1))
+
+        document = explained()
+
+        assert "SuspendedByUser" == document["reason"]
+        assert document["disagreement"] is None
+
+    def test_shows_what_it_used(self, api: StandInApi, kubectl_carbonaware: Run) -> None:
+        """A finished job has its sums, and how the energy is known."""
+        status = RUNNING | {
+            "runSeconds": 600,
+            "energyMethod": "Measured",
+            "summary": {"energy": "20.0 Wh", "emissions": "6.0 g", "avoided": "40 %"},
+        }
+        status["conditions"] = [
+            *RUNNING["conditions"],
+            condition_of("Complete", True, "Succeeded", "the child Job completed"),
+        ]
+        api.add(stored_zone(), stored_job(status=status))
+
+        text = kubectl_carbonaware("explain", "train").stdout
+
+        assert "Complete, Succeeded" in text
+        assert "ran 10 min, 20.0 Wh (Measured), 6.0 g CO2e, 40 % saved" in text
