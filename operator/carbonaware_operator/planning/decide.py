@@ -2,16 +2,18 @@
 
 The rules come in this order, and the first that speaks wins:
 
-1. the user's `suspend`, then the user's request to start now;
+1. the user's `suspend`;
 2. a workload that the API server refuses;
-3. `earliestStart`;
-4. the deadline: at the latest start the job starts or fails, whatever the grid;
-5. a zone that does not exist;
-6. the windows;
-7. a missing signal;
-8. `preferredGramsPerKWh` and `maxGramsPerKWh`.
+3. the user's request to start now;
+4. `earliestStart`;
+5. the deadline: at the latest start the job starts or fails, whatever the grid;
+6. a zone that does not exist;
+7. the windows;
+8. the strategy Immediate, then a missing signal;
+9. `preferredGramsPerKWh` and `maxGramsPerKWh`.
 
-A missing zone stands after the deadline, so that deleting a zone strands no job.
+A missing zone stands after the deadline, so that deleting a zone strands no job; a refusal before
+the user's request, which would otherwise be tried over and over.
 """
 
 from carbonaware_operator.api.job import Strategy, WhenDeadlineReached, WhenSignalMissing
@@ -38,6 +40,8 @@ def decide(job: Job, outlook: Outlook | None, now: Instant) -> Decision:
     """
     if job.stage is Stage.HELD:
         return _decide_held(job, outlook, now)
+    if job.stage is Stage.ENDED:
+        return Continue()
     if job.suspend:
         suspended = Hold(HoldReason.SUSPENDED_BY_USER, SUSPENDED_MESSAGE)
         return suspended if job.stage is Stage.SUSPENDED else Suspend()
@@ -62,7 +66,7 @@ def _decide_held(job: Job, outlook: Outlook | None, now: Instant) -> Decision:
     if now >= last:
         return _at_deadline(schedule)
     if outlook is None:
-        return _no_zone(job.zone_name, last)
+        return _no_zone(job.zone_name, schedule, last)
     return _decide_by_grid(schedule, outlook, now, last)
 
 
@@ -90,12 +94,12 @@ def _at_deadline(schedule: ResolvedSchedule) -> Release | Fail:
     )
 
 
-def _no_zone(zone_name: str | None, last: Instant) -> Hold:
+def _no_zone(zone_name: str | None, schedule: ResolvedSchedule, last: Instant) -> Hold:
     if zone_name is None:
         message = "no zone: set `zoneName`, or give the operator a default zone"
     else:
         message = f"there is no CarbonZone {zone_name!r}: create it, or change `zoneName`"
-    return Hold(HoldReason.NO_ZONE, message, until=last, review=last)
+    return Hold(HoldReason.NO_ZONE, message, until=_planned(schedule, last), review=last)
 
 
 def _decide_by_grid(
@@ -114,7 +118,7 @@ def _decide_by_grid(
     review = min(last, schedule.windows.closing(now) or last)
     if isinstance(outlook.current, Missing):
         return _without_signal(schedule, outlook, last, review)
-    return _by_intensity(schedule, outlook.current.intensity, last, review)
+    return _by_intensity(schedule, outlook.current.intensity, "grid intensity", last, review)
 
 
 def _without_signal(
@@ -124,7 +128,8 @@ def _without_signal(
         case WhenSignalMissing.START:
             return Release(ReleaseReason.SIGNAL_MISSING)
         case WhenSignalMissing.USE_FALLBACK:
-            return _by_intensity(schedule, outlook.fallback.intensity, last, review)
+            fallback = f"the fallback intensity of zone {outlook.zone}"
+            return _by_intensity(schedule, outlook.fallback.intensity, fallback, last, review)
         case WhenSignalMissing.HOLD:
             return Hold(
                 HoldReason.SIGNAL_MISSING,
@@ -136,7 +141,11 @@ def _without_signal(
 
 
 def _by_intensity(
-    schedule: ResolvedSchedule, intensity: MilligramsPerKWh, last: Instant, review: Instant
+    schedule: ResolvedSchedule,
+    intensity: MilligramsPerKWh,
+    subject: str,
+    last: Instant,
+    review: Instant,
 ) -> Decision:
     preferred, limit = schedule.preferred_intensity, schedule.max_intensity
     if preferred is not None and intensity <= preferred:
@@ -144,7 +153,7 @@ def _by_intensity(
     if limit is not None and intensity > limit:
         return Hold(
             HoldReason.ABOVE_MAX_INTENSITY,
-            f"grid intensity is above `maxGramsPerKWh`, {limit // 1000} gCO2e/kWh;"
+            f"{subject} is above `maxGramsPerKWh`, {limit // 1000} gCO2e/kWh;"
             + _ends(schedule, last),
             until=_planned(schedule, last),
             review=review,

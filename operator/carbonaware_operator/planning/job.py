@@ -77,17 +77,20 @@ def _latest_start(schedule: Schedule, created: Instant, defaults: ScheduleDefaul
 
 
 class Stage(Enum):
-    """How far a job that has not ended has come."""
+    """How far a job has come whose end is not in its status yet."""
 
     HELD = auto()
     RUNNING = auto()
     SUSPENDED = auto()
+    ENDED = auto()
 
 
 def stage_of(child: "Child | None") -> Stage:
     """How far an unfinished job with this child Job has come."""
     if child is None:
         return Stage.HELD
+    if child.ending:
+        return Stage.ENDED
     return Stage.SUSPENDED if child.suspend else Stage.RUNNING
 
 
