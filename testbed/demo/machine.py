@@ -12,16 +12,18 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _POD = re.compile(r"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})(?:\.slice)?$")
 
 
-def choose(nodes: Iterable[Object], pods: Iterable[Object]) -> tuple[str | None, bool]:
+def choose(
+    nodes: Iterable[Object], pods: Iterable[Object], cgroups: Path = _CGROUPS
+) -> tuple[str | None, bool]:
     """The name of the node to play on, and whether it is this machine; None without any.
 
     nodes, pods: of the whole cluster.
     """
     usable = [node for node in nodes if takes_pods(node)]
-    here = pods_here()
+    here = pods_here(cgroups)
     hosts = {p["spec"].get("nodeName") for p in pods if p["metadata"]["uid"] in here}
     for node in usable:
-        if node["metadata"]["name"] in hosts or (has_kubelet() and has_our_address(node)):
+        if node["metadata"]["name"] in hosts or (has_kubelet(cgroups) and has_our_address(node)):
             return node["metadata"]["name"], True
     return (usable[0]["metadata"]["name"], False) if usable else (None, False)
 
@@ -34,7 +36,7 @@ def takes_pods(node: Object) -> bool:
     return ready and not effects & {"NoSchedule", "NoExecute"}
 
 
-def pods_here(cgroups: Path = _CGROUPS) -> set[str]:
+def pods_here(cgroups: Path) -> set[str]:
     """Uids of the pods that have a control group on this machine."""
     found = set()
     for folder in cgroups.rglob("*pod*"):
@@ -44,7 +46,7 @@ def pods_here(cgroups: Path = _CGROUPS) -> set[str]:
     return found
 
 
-def has_kubelet(cgroups: Path = _CGROUPS) -> bool:
+def has_kubelet(cgroups: Path) -> bool:
     """Whether some kubelet keeps pods on this machine, if none of them yet."""
     return any(cgroups.rglob("*kubepods*"))
 
