@@ -1,0 +1,78 @@
+"""Where the host's files are, and what they say about the machine once and for all."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """The machine's processors, as /proc/cpuinfo describes them.
+
+    vcpus: logical processors. guest: a hypervisor runs this machine. vendor, family, model,
+    stepping: as the kernel names them, empty or 0 where it does not. name: the model's name.
+    """
+
+    vcpus: int
+    guest: bool
+    vendor: str = ""
+    family: int = 0
+    model: int = 0
+    stepping: int = 0
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine's file tree.
+
+    root: `/`, or another folder that holds the host's `proc` and `sys`. A container sees the
+    host's counters in its own /proc, so a tree without a `proc` folder falls back to that.
+    """
+
+    root: Path
+
+    @property
+    def proc(self) -> Path:
+        """The /proc of the host."""
+        below = self.root / "proc"
+        return below if below.is_dir() else Path("/proc")
+
+    @property
+    def powercap(self) -> Path:
+        """Where the kernel shows RAPL zones."""
+        return self.root / "sys/class/powercap"
+
+    @property
+    def cgroups(self) -> Path:
+        """The mount point of the control groups."""
+        return self.root / "sys/fs/cgroup"
+
+    def boot_id(self) -> str:
+        """The identity of this boot. Raises OSError: there is no boot_id file."""
+        return (self.proc / "sys/kernel/random/boot_id").read_text().strip()
+
+    def processor(self) -> Processor:
+        """The processors. Raises OSError: there is no cpuinfo file."""
+        return parse_cpuinfo((self.proc / "cpuinfo").read_text())
+
+
+def parse_cpuinfo(text: str) -> Processor:
+    """Read the text of /proc/cpuinfo; the first processor stands for all."""
+    fields = {
+        key.strip(): value.strip()
+        for key, _, value in (line.partition(":") for line in text.split("\n\n")[0].splitlines())
+    }
+    return Processor(
+        vcpus=max(1, len(re.findall(r"^processor\s*:", text, re.MULTILINE))),
+        guest="hypervisor" in fields.get("flags", "").split(),
+        vendor=fields.get("vendor_id", ""),
+        family=_number(fields.get("cpu family", "")),
+        model=_number(fields.get("model", "")),
+        stepping=_number(fields.get("stepping", "")),
+        name=fields.get("model name", ""),
+    )
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0

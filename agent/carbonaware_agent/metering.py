@@ -1,0 +1,157 @@
+"""One tick: find out who used what since the last one, divide the energy, count it.
+
+A tick after a crash is a tick like any other, only longer: raw values, usage and time were saved,
+so whatever passed while no agent ran is divided by the mean use over the gap.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from carbonaware_agent.attribution.apportion import apportion
+from carbonaware_agent.attribution.idle import IdlePower
+from carbonaware_agent.attribution.periods import segments
+from carbonaware_agent.attribution.shares import Attribution, IdlePolicy, attribute
+from carbonaware_agent.owners import OwnerSeries
+from carbonaware_agent.readings import Readings
+from carbonaware_agent.snapshot import AttributedRecord, SeriesKey, Snapshot
+from carbonaware_agent.sources.sensor import Stream
+from carbonaware_agent.usage import PodUsage
+from carbonaware_agent.workloads.pods import PodDirectory
+from carbonaware_agent.zones import Portion, ZoneEnergy
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What does not change while the agent runs. idle_uw: stated for all packages together."""
+
+    vcpus: int
+    idle_policy: IdlePolicy
+    idle_uw: int | None = None
+
+
+class Meter:
+    """Counts a node's energy into a snapshot, tick by tick."""
+
+    def __init__(
+        self, snapshot: Snapshot, owners: OwnerSeries, directory: PodDirectory, rules: Rules
+    ) -> None:
+        self._snapshot = snapshot
+        self._owners = owners
+        self._rules = rules
+        self._usage = PodUsage(snapshot, owners, directory, rules.vcpus)
+        self._zones = ZoneEnergy(snapshot, rules.vcpus)
+
+    def begin(self, readings: Readings) -> None:
+        """Take readings as a baseline, in a boot of which nothing was saved."""
+        self._usage.begin(readings.cgroups)
+        self._zones.begin(readings)
+        self._at(readings)
+
+    def tick(self, readings: Readings) -> None:
+        """Count what was read; readings of the same instant as the last ones count nothing."""
+        snapshot = self._snapshot
+        duration_us = readings.boottime_us - snapshot.boottime_us
+        if duration_us <= 0:
+            return
+        use = self._usage.advance(
+            readings.cgroups,
+            busy_us=max(0, readings.busy_us - snapshot.busy_us) if readings.busy_us else 0,
+            duration_us=duration_us,
+            boottime_us=readings.boottime_us,
+        )
+        portions = self._zones.advance(readings, use)
+        periods = segments(
+            readings.wall_us - duration_us,
+            readings.wall_us,
+            open_us=snapshot.open_us,
+            length_us=snapshot.period_us,
+        )
+        self._count(portions, periods, readings.wall_us)
+        self._learn_idle(portions, closing=len(periods) > 1)
+        self._owners.close_absent(readings.boottime_us, readings.wall_us)
+        self._usage.forget_ended(readings.boottime_us)
+        self._at(readings)
+
+    def _at(self, readings: Readings) -> None:
+        snapshot = self._snapshot
+        snapshot.boottime_us, snapshot.wall_us = readings.boottime_us, readings.wall_us
+        if readings.busy_us is not None:
+            snapshot.busy_us = readings.busy_us
+
+    def _count(
+        self, portions: Iterable[Portion], periods: Sequence[tuple[int, int]], wall_us: int
+    ) -> None:
+        """Add every portion to the totals of zones, pods and owners."""
+        growth: list[tuple[int, dict[SeriesKey, int]]] = [(start_us, {}) for start_us, _ in periods]
+        for portion in portions:
+            idle = self._idle(portion)
+            attribution = attribute(
+                portion.energy_uj,
+                idle.energy_uj(portion.duration_us),
+                portion.use,
+                self._rules.idle_policy,
+            )
+            self._count_zone(portion.stream, attribution)
+            weights = _weights(portion, self._snapshot, periods, wall_us)
+            for key, energy_uj in self._count_pods(portion, attribution).items():
+                parts = apportion(energy_uj, weights) if len(weights) > 1 else [energy_uj]
+                for (_, increments), part in zip(growth, parts, strict=True):
+                    increments[key] = increments.get(key, 0) + part
+        self._owners.grow(growth)
+
+    def _count_zone(self, stream: Stream, attribution: Attribution) -> None:
+        record = self._snapshot.attributed.setdefault(stream.zone, AttributedRecord())
+        record.dynamic_uj += sum(attribution.dynamic_uj)
+        record.idle_uj += sum(attribution.idle_uj)
+        record.system_uj += attribution.system_uj
+        record.unallocated_uj += attribution.unallocated_uj
+
+    def _count_pods(self, portion: Portion, attribution: Attribution) -> Mapping[SeriesKey, int]:
+        """Add to pods; returns what their owners, where known, gained."""
+        gains: dict[SeriesKey, int] = {}
+        pods = self._snapshot.pods
+        for use, dynamic_uj, idle_uj in zip(
+            portion.use.pods, attribution.dynamic_uj, attribution.idle_uj, strict=True
+        ):
+            pod = pods[use.pod]
+            parts = pod.energy.setdefault(portion.stream, [0, 0])
+            parts[0] += dynamic_uj
+            parts[1] += idle_uj
+            if pod.owner is not None:
+                key = (pod.owner, portion.stream)
+                gains[key] = gains.get(key, 0) + dynamic_uj + idle_uj
+        return gains
+
+    def _idle(self, portion: Portion) -> IdlePower:
+        idle = self._snapshot.idle.setdefault(portion.stream, IdlePower())
+        if idle.origin == "unknown":
+            self._revise(idle, portion)
+        return idle
+
+    def _learn_idle(self, portions: Iterable[Portion], *, closing: bool) -> None:
+        for portion in portions:
+            idle = self._snapshot.idle[portion.stream]
+            load = portion.use.busy_us / (self._rules.vcpus * portion.duration_us)
+            idle.observe(portion.energy_uj, portion.duration_us, load)
+            if closing:
+                self._revise(idle, portion)
+
+    def _revise(self, idle: IdlePower, portion: Portion) -> None:
+        stated = self._rules.idle_uw if portion.stream.zone == "package" else None
+        fixed = portion.idle_uw if stated is None else stated
+        idle.revise(fixed_uw=fixed, maximum_uw=portion.maximum_uw)
+
+
+def _weights(
+    portion: Portion, snapshot: Snapshot, periods: Sequence[tuple[int, int]], wall_us: int
+) -> list[int]:
+    """How a portion lies over the periods; one that waited for a good reading reaches far back."""
+    return [
+        weight
+        for _, weight in segments(
+            wall_us - portion.duration_us,
+            wall_us,
+            open_us=periods[0][0],
+            length_us=snapshot.period_us,
+        )
+    ]

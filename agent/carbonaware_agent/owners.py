@@ -1,0 +1,93 @@
+"""Energy by owner: series that only grow, from 0 at the start of an epoch, marked by period."""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+
+from carbonaware_agent.journal import Journal, Mark
+from carbonaware_agent.snapshot import PodRecord, SeriesKey, SeriesRecord, Snapshot
+from carbonaware_agent.workloads.pods import Owner
+
+KEPT_AFTER_LAST_POD_US = 6 * 3600 * 1_000_000
+
+Increments = Mapping[SeriesKey, int]
+
+
+def random_epoch() -> str:
+    """64 random bits in hexadecimal: no two series ever share them."""
+    return secrets.token_hex(8)
+
+
+class OwnerSeries:
+    """The owner series of a snapshot, and the journal in which their past is kept."""
+
+    def __init__(
+        self, snapshot: Snapshot, journal: Journal, new_epoch: Callable[[], str] = random_epoch
+    ) -> None:
+        self._snapshot = snapshot
+        self._journal = journal
+        self._new_epoch = new_epoch
+
+    def grow(self, by_period: Sequence[tuple[int, Increments]]) -> None:
+        """Add energy, period by period; all periods but the last are closed on the way.
+
+        by_period: starts in rising order, beginning with the open period, and microjoules by
+        series.
+        """
+        for position, (start_us, increments) in enumerate(by_period):
+            if position:
+                self._close_period(start_us)
+            for key, microjoules in increments.items():
+                if microjoules:
+                    self._record(key).total_uj += microjoules
+
+    def join(self, pod: PodRecord, owner: Owner) -> None:
+        """Pin a pod's owner, and give it what the pod used while its owner was not known.
+
+        That energy counts in the open period, since a closed one is never changed.
+        """
+        pod.owner = owner
+        for stream, parts in pod.energy.items():
+            if sum(parts):
+                self._record((owner, stream)).total_uj += sum(parts)
+
+    def see(self, owner: Owner, boottime_us: int) -> None:
+        """Note that an owner has a pod now."""
+        self._snapshot.owners_seen_us[owner] = boottime_us
+
+    def close_absent(self, boottime_us: int, wall_us: int) -> None:
+        """Close the series of owners whose last pod ended six hours ago."""
+        seen = self._snapshot.owners_seen_us
+        oldest_us = boottime_us - KEPT_AFTER_LAST_POD_US
+        absent = {owner for owner, seen_us in seen.items() if seen_us < oldest_us}
+        if absent:
+            self._close(lambda key: key[0] in absent, wall_us)
+            for owner in absent:
+                del seen[owner]
+
+    def close_all(self, wall_us: int) -> None:
+        """Close every series: the machine was started anew."""
+        self._close(lambda _: True, wall_us)
+        self._snapshot.owners_seen_us.clear()
+
+    def _record(self, key: SeriesKey) -> SeriesRecord:
+        if key not in self._snapshot.series:
+            self._snapshot.series[key] = SeriesRecord(self._new_epoch())
+        return self._snapshot.series[key]
+
+    def _close_period(self, next_us: int) -> None:
+        for key, record in self._snapshot.series.items():
+            self._mark(key, record)
+        self._snapshot.open_us = next_us
+
+    def _mark(self, key: SeriesKey, record: SeriesRecord) -> None:
+        if record.total_uj > record.marked_uj:
+            mark = Mark(self._snapshot.open_us, record.total_uj)
+            self._journal.mark(record.epoch, key, mark)
+            record.marked_uj = record.total_uj
+
+    def _close(self, chosen: Callable[[SeriesKey], bool], wall_us: int) -> None:
+        series = self._snapshot.series
+        for key in [key for key in series if chosen(key)]:
+            record = series.pop(key)
+            self._mark(key, record)
+            self._journal.close(record.epoch, key, record.total_uj, wall_us)

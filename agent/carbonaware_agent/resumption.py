@@ -1,0 +1,65 @@
+"""What a new agent makes of the last one's snapshot: the same boot goes on, another begins anew."""
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from carbonaware_agent.attribution.periods import period_of
+from carbonaware_agent.journal import Journal
+from carbonaware_agent.owners import OwnerSeries
+from carbonaware_agent.snapshot import Snapshot
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """This machine now. zones: name and source of each zone that will be read."""
+
+    boot_id: str
+    processor: str
+    boottime_us: int
+    wall_us: int
+    period_us: int
+    zones: Collection[tuple[str, str]]
+
+
+def resume(saved: Snapshot | None, journal: Journal, machine: Machine) -> tuple[Snapshot, bool]:
+    """The snapshot to go on with, and whether raw counters go on as well.
+
+    After another boot raw counters and cgroups mean nothing: owner series are closed, and only
+    the totals of the node go on.
+    """
+    if saved is None:
+        return _empty(machine), False
+    snapshot = replace(saved)
+    goes_on = saved.boot_id == machine.boot_id and saved.boottime_us <= machine.boottime_us
+    if not goes_on:
+        _log.info("the machine was started anew; owner series are closed")
+        OwnerSeries(snapshot, journal).close_all(machine.wall_us)
+        snapshot.pods, snapshot.slices = {}, {}
+        snapshot.boot_id = machine.boot_id
+    for key, zone in snapshot.zones.items():
+        # A zone that another sensor stood in for must not be counted twice when it comes back.
+        if not goes_on or key not in machine.zones:
+            zone.raw = zone.missed = None
+            zone.power_uw = 0
+    if saved.processor != machine.processor:
+        snapshot.idle, snapshot.processor = {}, machine.processor
+    if saved.period_us != machine.period_us:
+        snapshot.period_us = machine.period_us
+        snapshot.open_us = period_of(max(machine.wall_us, saved.wall_us), machine.period_us)
+    elif not goes_on:
+        snapshot.open_us = max(saved.open_us, period_of(machine.wall_us, machine.period_us))
+    return snapshot, goes_on
+
+
+def _empty(machine: Machine) -> Snapshot:
+    return Snapshot(
+        boot_id=machine.boot_id,
+        boottime_us=machine.boottime_us,
+        wall_us=machine.wall_us,
+        period_us=machine.period_us,
+        open_us=period_of(machine.wall_us, machine.period_us),
+        processor=machine.processor,
+    )

@@ -1,0 +1,162 @@
+"""Settings of the agent: flags, and an environment variable for each."""
+
+import argparse
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from carbonaware_agent import __version__
+from carbonaware_agent.attribution.shares import IdlePolicy
+
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator of a node decided. Watts are the node's; None means not known."""
+
+    node_name: str
+    host_root: Path
+    listen: tuple[str, int]
+    state_dir: Path
+    tick_seconds: float
+    accounting_period_seconds: int
+    kubeconfig: Path | None
+    max_watts: float | None
+    idle_watts: float | None
+    idle_policy: IdlePolicy
+    log_level: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Flag:
+    name: str
+    default: str | None
+    kind: Callable[[str], object]
+    metavar: str
+    text: str
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read flags, then the environment. Exits with a message when a value is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="carbonaware-agent",
+        description="Measure this node's energy and attribute it to pods and their owners.",
+        epilog="Each flag can also be set by the variable CARBONAWARE_<FLAG>, for example "
+        "CARBONAWARE_STATE_DIR; the flag goes first.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    for flag in _FLAGS:
+        variable = "CARBONAWARE_" + flag.name.upper().replace("-", "_")
+        parser.add_argument(
+            f"--{flag.name}",
+            type=flag.kind,
+            default=environment.get(variable) or flag.default,
+            metavar=flag.metavar,
+            help=flag.text + (f" (default: {flag.default})" if flag.default else ""),
+        )
+    values = vars(parser.parse_args(arguments))
+    values["node_name"] = (
+        values["node_name"] or environment.get("NODE_NAME") or socket.gethostname()
+    )
+    return Settings(**values)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} must be ADDRESS:PORT")
+    return host.strip("[]"), int(port)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} must be above 0")
+    return value
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be at least 1 second")
+    return value
+
+
+def _log_level(text: str) -> str:
+    if text not in _LOG_LEVELS:
+        raise argparse.ArgumentTypeError(f"{text!r} must be one of {', '.join(_LOG_LEVELS)}")
+    return text
+
+
+def _idle_policy(text: str) -> IdlePolicy:
+    try:
+        return IdlePolicy(text)
+    except ValueError:
+        policies = ", ".join(IdlePolicy)
+        raise argparse.ArgumentTypeError(f"{text!r} must be one of {policies}") from None
+
+
+_FLAGS = (
+    _Flag(
+        "node-name",
+        None,
+        str,
+        "NAME",
+        "name of this node in the cluster; also NODE_NAME, else the host name",
+    ),
+    _Flag("host-root", "/", Path, "DIR", "folder that holds the host's proc and sys"),
+    _Flag(
+        "listen",
+        "127.0.0.1:9102",
+        _address,
+        "ADDRESS:PORT",
+        "where /metrics, /metrics/accounting, /healthz and /readyz are served",
+    ),
+    _Flag(
+        "state-dir",
+        "/var/lib/carbonaware-agent",
+        Path,
+        "DIR",
+        "folder of the saved counters; one agent at a time",
+    ),
+    _Flag("tick-seconds", "1", _positive, "S", "time between two readings"),
+    _Flag(
+        "accounting-period-seconds",
+        "3600",
+        _whole,
+        "S",
+        "length of an accounting period; must be the operator's",
+    ),
+    _Flag(
+        "kubeconfig",
+        None,
+        Path,
+        "FILE",
+        "how to reach the API server, else as the service account of this pod",
+    ),
+    _Flag(
+        "max-watts",
+        None,
+        _positive,
+        "W",
+        "maximum power of this machine at the wall, for where it has no counters",
+    ),
+    _Flag(
+        "idle-watts",
+        None,
+        _positive,
+        "W",
+        "idle power of all packages together, else learned from quiet moments",
+    ),
+    _Flag(
+        "idle-policy",
+        "requests",
+        _idle_policy,
+        "POLICY",
+        "who pays for idle power: requests, usage, equal or none",
+    ),
+    _Flag("log-level", "info", _log_level, "LEVEL", "debug, info, warning or error"),
+)

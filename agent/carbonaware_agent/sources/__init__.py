@@ -1,0 +1,4 @@
+"""Where a watt is read: one module per sensor, all behind the port in `sensor`.
+
+May import `host` and nothing else of the agent. Start reading in `sensor`, then `selection`.
+"""

@@ -1,0 +1,44 @@
+"""Which sensors this machine has, best first: counters, then a model for the package."""
+
+import logging
+
+from carbonaware_agent.host import Host
+from carbonaware_agent.sources.cpu_time import CpuTime
+from carbonaware_agent.sources.model import ModelledPackage, power_model
+from carbonaware_agent.sources.nvml import Nvml, NvmlUnavailableError
+from carbonaware_agent.sources.rapl import Rapl, thermal_design_watts
+from carbonaware_agent.sources.sensor import Sensor
+
+_log = logging.getLogger(__name__)
+
+
+def sensors(host: Host, *, maximum_watts: float | None) -> list[Sensor]:
+    """The sensors to read, at most one for each zone.
+
+    maximum_watts: the machine's maximum power at the wall, where somebody knows it.
+    Raises OSError: the host's /proc cannot be read.
+    """
+    found: list[Sensor] = []
+    rapl = Rapl(host.powercap)
+    if rapl.zones:
+        found.append(rapl)
+    if not any(zone.stream.zone == "package" for zone in rapl.zones):
+        processor = host.processor()
+        model = power_model(
+            processor,
+            maximum_watts=maximum_watts,
+            design_watts=thermal_design_watts(host.powercap),
+        )
+        if model is None:
+            _log.error("no power source for the package; set --max-watts to have it modelled")
+        else:
+            _log.warning("package power is modelled: no RAPL counter can be read")
+            found.append(ModelledPackage(model, CpuTime(host.proc), processor.vcpus))
+    try:
+        found.append(Nvml())
+    except NvmlUnavailableError as error:
+        _log.info("no GPU energy counter", extra={"reason": str(error)})
+    for sensor in found:
+        for zone in sensor.zones:
+            _log.info("zone", extra={"zone": zone.name, **zone.stream._asdict()})
+    return found

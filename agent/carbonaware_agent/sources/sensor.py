@@ -1,0 +1,82 @@
+"""The port that every source of energy keeps.
+
+A sensor shows raw cumulative values, which the agent saves; the energy of an interval is what the
+sensor makes of two of them. So an interval that spans a crash is computed like any other.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+CHIP = "chip"
+WALL = "wall"
+
+
+class Stream(NamedTuple):
+    """Energy of one kind and one origin; energies of different streams are never added.
+
+    zone: package, dram or gpu/<uuid>. source: rapl, nvml_counter, shape or tdp. boundary: chip,
+    or wall for figures that include the whole server.
+    """
+
+    zone: str
+    source: str
+    boundary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A part of the node with a power of its own.
+
+    name: as the node's series show it, e.g. package-0. maximum_watts: None where unknown.
+    idle_watts: where it is known by construction. error_ratio: stated relative error of a model.
+    """
+
+    name: str
+    stream: Stream
+    maximum_watts: float | None = None
+    idle_watts: float | None = None
+    error_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What is known about the time between two readings.
+
+    duration_us: > 0. expected_watts: what a model says the zone drew, for counters that may have
+    wrapped more than once.
+    """
+
+    duration_us: int
+    expected_watts: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """Energy of an interval; `estimated` when the number of wraps is not certain."""
+
+    microjoules: int
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rebaseline:
+    """The two readings say nothing about the interval; the later one starts a new baseline."""
+
+    reason: str
+
+
+class Sensor(Protocol):
+    """A source of energy. `name` is its collector's name."""
+
+    name: str
+    zones: tuple[Zone, ...]
+
+    def read(self) -> dict[str, int]:
+        """Raw cumulative values by zone name; a zone that could not be read is left out."""
+        ...
+
+    def energy(
+        self, zone: Zone, before: int, after: int, interval: Interval
+    ) -> Energy | Rebaseline:
+        """The energy between two raw values of a zone."""
+        ...

@@ -1,0 +1,157 @@
+"""CPU time by pod and tick: what moved in the cgroups, and the tails of pods that ended."""
+
+from collections.abc import Iterable
+
+from carbonaware_agent.attribution.apportion import apportion
+from carbonaware_agent.attribution.shares import NodeUse, PodUse
+from carbonaware_agent.attribution.tails import ParentSlice
+from carbonaware_agent.owners import KEPT_AFTER_LAST_POD_US, OwnerSeries
+from carbonaware_agent.snapshot import PodRecord, Snapshot
+from carbonaware_agent.workloads.cgroups import CgroupReading, CgroupUse
+from carbonaware_agent.workloads.pods import Pod, PodDirectory
+
+# Long enough for any scraper to see a pod's last value.
+_ENDED_POD_KEPT_US = 600 * 1_000_000
+
+
+class PodUsage:
+    """Keeps the pods and slices of a snapshot in step with their cgroups and the API server."""
+
+    def __init__(
+        self, snapshot: Snapshot, owners: OwnerSeries, directory: PodDirectory, vcpus: int
+    ) -> None:
+        self._snapshot = snapshot
+        self._owners = owners
+        self._directory = directory
+        self._vcpus = vcpus
+
+    def begin(self, reading: CgroupReading) -> None:
+        """Take what pods used so far as a baseline: it is nobody's energy."""
+        snapshot = self._snapshot
+        snapshot.pods = {
+            cgroup: PodRecord(use.usage_us, use.parent) for cgroup, use in reading.pods.items()
+        }
+        snapshot.slices = {
+            name: ParentSlice.baseline(use.usage_us) for name, use in reading.slices.items()
+        }
+
+    def advance(
+        self, reading: CgroupReading, *, busy_us: int, duration_us: int, boottime_us: int
+    ) -> NodeUse:
+        """Take a reading; returns what each pod used since the last one.
+
+        busy_us: of the whole node over the same time.
+        """
+        newborn = {cgroup for cgroup in reading.pods if self._absent(cgroup)}
+        gone = {cgroup for cgroup in self._running() if cgroup not in reading.pods}
+        cap_us = self._vcpus * duration_us
+        busy = {cgroup: self._moved(cgroup, use, cap_us) for cgroup, use in reading.pods.items()}
+        gone |= self._take_api_news(reading.pods, boottime_us)
+        busy |= self._tails(reading.slices, busy, gone, cap_us)
+        for cgroup in gone:
+            self._snapshot.pods[cgroup].ended_us = boottime_us
+        # When in the interval a pod began or ended is not known; half of it is right on average.
+        partly = newborn | gone
+        uses = tuple(
+            self._use(cgroup, used_us, duration_us // 2 if cgroup in partly else duration_us)
+            for cgroup, used_us in busy.items()
+        )
+        return NodeUse(uses, busy_us, self._allocatable() * duration_us // 1000)
+
+    def forget_ended(self, boottime_us: int) -> None:
+        """Drop pods that ended ten minutes ago; those without a known owner six hours ago.
+
+        None is dropped while a zone cannot be read, as part of its energy will be theirs.
+        """
+        pods = self._snapshot.pods
+        if any(zone.missed for zone in self._snapshot.zones.values()):
+            return
+        for cgroup, pod in list(pods.items()):
+            if pod.ended_us is None:
+                continue
+            kept_us = _ENDED_POD_KEPT_US if pod.owner else KEPT_AFTER_LAST_POD_US
+            if boottime_us - pod.ended_us > kept_us:
+                del pods[cgroup]
+
+    def _running(self) -> Iterable[str]:
+        return (cgroup for cgroup, pod in self._snapshot.pods.items() if pod.ended_us is None)
+
+    def _absent(self, cgroup: str) -> bool:
+        pod = self._snapshot.pods.get(cgroup)
+        return pod is None or pod.ended_us is not None
+
+    def _moved(self, cgroup: str, use: CgroupUse, cap_us: int) -> int:
+        """CPU time of a pod since the last tick; all of it if its cgroup is new.
+
+        A static pod that is restarted gets a new cgroup of the same name, so usage can fall.
+        """
+        pod = self._snapshot.pods.setdefault(cgroup, PodRecord(0, use.parent))
+        before_us = 0 if self._absent(cgroup) or use.usage_us < pod.usage_us else pod.usage_us
+        pod.usage_us, pod.parent, pod.ended_us = use.usage_us, use.parent, None
+        return min(use.usage_us - before_us, cap_us)
+
+    def _take_api_news(self, running: Iterable[str], boottime_us: int) -> set[str]:
+        """Describe pods that the API server told of; returns those that no tick saw running."""
+        for cgroup in running:
+            self._describe(cgroup, self._directory.find(cgroup))
+            owner = self._snapshot.pods[cgroup].owner
+            if owner is not None:
+                self._owners.see(owner, boottime_us)
+        unseen = set()
+        for ended in self._directory.take_ended():
+            if ended.cgroup_uid not in self._snapshot.pods and ended.ran:
+                self._snapshot.pods[ended.cgroup_uid] = PodRecord(0, ended.slice)
+                unseen.add(ended.cgroup_uid)
+                self._owners.see(ended.owner, boottime_us)
+            self._describe(ended.cgroup_uid, ended)
+        return unseen
+
+    def _describe(self, cgroup: str, described: Pod | None) -> None:
+        pod = self._snapshot.pods.get(cgroup)
+        if pod is None or described is None:
+            return
+        pod.request = described.cpu_request
+        if pod.owner is None:
+            pod.uid, pod.namespace, pod.name = described.uid, described.namespace, described.name
+            self._owners.join(pod, described.owner)
+
+    def _tails(
+        self, slices: dict[str, CgroupUse], busy: dict[str, int], gone: set[str], cap_us: int
+    ) -> dict[str, int]:
+        """CPU time that pods used between the last tick and their end."""
+        known = self._snapshot.slices
+        pods = self._snapshot.pods
+        # A slice is credited with what its pods used and what the slices in it used.
+        credited = dict.fromkeys(slices, 0)
+        for cgroup, used_us in busy.items():
+            if pods[cgroup].parent in credited:
+                credited[pods[cgroup].parent] += used_us
+        for name, use in slices.items():
+            parent = known.get(name)
+            if parent is None or use.usage_us < parent.usage_us:
+                parent = known[name] = ParentSlice.newborn()
+            if use.parent:
+                credited[use.parent] += use.usage_us - parent.usage_us
+        tails = dict.fromkeys(gone, 0)
+        for name, use in slices.items():
+            ended = [cgroup for cgroup in gone if pods[cgroup].parent == name]
+            tail_us = known[name].settle(
+                use.usage_us, credited[name], ended=bool(ended), cap_us=cap_us
+            )
+            if tail_us:
+                tails |= self._divide(tail_us, sorted(ended))
+        return tails
+
+    def _divide(self, tail_us: int, ended: list[str]) -> dict[str, int]:
+        """A slice's tail by the requests of the pods that ended in it."""
+        requests = [self._snapshot.pods[cgroup].request for cgroup in ended]
+        weights = requests if any(requests) else [1] * len(ended)
+        return dict(zip(ended, apportion(tail_us, weights), strict=True))
+
+    def _use(self, cgroup: str, busy_us: int, present_us: int) -> PodUse:
+        reserved_us = self._snapshot.pods[cgroup].request * present_us // 1000
+        return PodUse(cgroup, busy_us, reserved_us, present_us)
+
+    def _allocatable(self) -> int:
+        """Millicores that pods can reserve; all CPUs where the API server did not say."""
+        return self._directory.allocatable_millicores or self._vcpus * 1000

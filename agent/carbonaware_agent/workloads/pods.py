@@ -1,0 +1,115 @@
+"""What the API server says about the pods of this node."""
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from carbonaware_agent.workloads.effective_request import effective_cpu_request
+
+_ENDED_PHASES = ("Succeeded", "Failed")
+_CONFIG_HASH = "kubernetes.io/config.hash"
+# Pods that ended wait here for the next tick, which comes within seconds.
+_ENDED_KEPT = 1000
+
+
+class Owner(NamedTuple):
+    """Who a pod's energy is summed for: its controller, or itself when it has none."""
+
+    namespace: str
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod as far as its energy is concerned.
+
+    cgroup_uid: the uid in its cgroup's name, which for a static pod is not the API's.
+    slice: the name of the cgroup that holds it. cpu_request: in millicores. ran: a container of
+    it was ever created. ended: none will run again.
+    """
+
+    uid: str
+    cgroup_uid: str
+    namespace: str
+    name: str
+    owner: Owner
+    slice: str
+    cpu_request: int
+    ran: bool
+    ended: bool
+
+
+def parse_pod(manifest: Mapping[str, Any]) -> Pod:
+    """Read a Pod object of the API. Raises KeyError: it is not one."""
+    metadata = manifest["metadata"]
+    status = manifest.get("status") or {}
+    qos = str(status.get("qosClass") or "BestEffort").lower()
+    return Pod(
+        uid=metadata["uid"],
+        cgroup_uid=(metadata.get("annotations") or {}).get(_CONFIG_HASH) or metadata["uid"],
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        owner=_owner(metadata),
+        slice="kubepods" if qos == "guaranteed" else qos,
+        cpu_request=effective_cpu_request(manifest.get("spec") or {}),
+        ran=any(entry.get("containerID") for entry in status.get("containerStatuses") or []),
+        ended=status.get("phase") in _ENDED_PHASES,
+    )
+
+
+def _owner(metadata: Mapping[str, Any]) -> Owner:
+    for reference in metadata.get("ownerReferences") or []:
+        if reference.get("controller"):
+            return Owner(
+                metadata["namespace"], reference["kind"], reference["name"], reference["uid"]
+            )
+    return Owner(metadata["namespace"], "Pod", metadata["name"], metadata["uid"])
+
+
+class PodDirectory:
+    """The pods of this node, written by the watch and read by the tick."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pods: dict[str, Pod] = {}
+        self._ended: deque[Pod] = deque(maxlen=_ENDED_KEPT)
+        self.allocatable_millicores: int | None = None
+
+    def replace(self, pods: Iterable[Pod]) -> None:
+        """Take a complete list; pods that are not in it are gone."""
+        listed = {pod.cgroup_uid: pod for pod in pods}
+        with self._lock:
+            self._ended.extend(
+                pod for uid, pod in self._pods.items() if uid not in listed and not pod.ended
+            )
+            self._pods = listed
+
+    def put(self, pod: Pod) -> None:
+        """Take a pod that is new or changed."""
+        with self._lock:
+            before = self._pods.get(pod.cgroup_uid)
+            self._pods[pod.cgroup_uid] = pod
+            if pod.ended and not (before and before.ended):
+                self._ended.append(pod)
+
+    def remove(self, pod: Pod) -> None:
+        """Forget a pod that was deleted."""
+        with self._lock:
+            before = self._pods.pop(pod.cgroup_uid, None)
+            if before is not None and not before.ended:
+                self._ended.append(pod)
+
+    def find(self, cgroup_uid: str) -> Pod | None:
+        """The pod whose cgroup carries this uid, if the API server told of it."""
+        return self._pods.get(cgroup_uid)
+
+    def take_ended(self) -> list[Pod]:
+        """Pods that ended since the last call; some of them may never have been seen to run."""
+        with self._lock:
+            ended = list(self._ended)
+            self._ended.clear()
+        return ended

@@ -1,0 +1,135 @@
+"""Keeps the pod directory in step with the API server: one list, then a watch, for ever.
+
+Only this node's pods are asked for, and from the API server's cache (resourceVersion=0): hundreds
+of agents that start together must not reach etcd.
+"""
+
+import json
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import requests
+
+from carbonaware_agent.workloads.api import ApiServer
+from carbonaware_agent.workloads.effective_request import millicores
+from carbonaware_agent.workloads.pods import PodDirectory, parse_pod
+
+_log = logging.getLogger(__name__)
+_PODS = "/api/v1/pods"
+_GONE = 410
+_WATCH_SECONDS = 300
+_CONNECT_SECONDS = 10.0
+_ANSWER_SECONDS = 30.0
+_LONGEST_PAUSE_SECONDS = 30.0
+
+
+class WatchExpiredError(Exception):
+    """The API server no longer knows the version to watch from; the pods must be listed again."""
+
+
+class PodWatch:
+    """Follows the pods of one node. `synced` is true while the directory is up to date.
+
+    pause: waits for some seconds and returns True when the agent is to end.
+    """
+
+    def __init__(
+        self,
+        server: ApiServer,
+        node: str,
+        directory: PodDirectory,
+        pause: Callable[[float], bool],
+    ) -> None:
+        self._server = server
+        self._node = node
+        self._directory = directory
+        self._pause = pause
+        self.synced = False
+
+    def start(self) -> None:
+        """Follow in a thread that ends with the process."""
+        threading.Thread(target=self.run, name="pod-watch", daemon=True).start()
+
+    def run(self) -> None:
+        """Follow until `pause` says to end; every failure is retried, ever more slowly."""
+        failures = 0
+        version: str | None = None
+        while True:
+            try:
+                if version is None:
+                    version = self._list()
+                for reached in self._watch(version):
+                    version, failures = reached, 0
+            except WatchExpiredError:
+                version = None
+            except (requests.RequestException, OSError, ValueError, KeyError) as error:
+                self.synced = False
+                failures += 1
+                _log.warning("pods are not followed", extra={"reason": str(error)})
+            # A node's agents all lose a restarted API server at once; they must not return at once.
+            longest = min(_LONGEST_PAUSE_SECONDS, 2.0**failures)
+            if self._pause(longest * random.uniform(0.1, 1.0)):  # noqa: S311
+                return
+
+    def _list(self) -> str:
+        """Take the complete list; returns the version to watch from."""
+        self._read_allocatable()
+        answer = self._get(_PODS, resourceVersion="0")
+        self._directory.replace(parse_pod(item) for item in answer.get("items") or [])
+        self.synced = True
+        return str(answer["metadata"]["resourceVersion"])
+
+    def _read_allocatable(self) -> None:
+        """What pods can reserve here; without the right to read nodes, the CPU count stands in."""
+        try:
+            node = self._get(f"/api/v1/nodes/{self._node}", fieldSelector="")
+            quantity = node["status"]["allocatable"]["cpu"]
+        except (requests.RequestException, KeyError) as error:
+            _log.info("the node's allocatable CPU is unknown", extra={"reason": str(error)})
+        else:
+            self._directory.allocatable_millicores = millicores(str(quantity)) or None
+
+    def _get(self, path: str, **query: str) -> dict[str, Any]:
+        query = {"fieldSelector": f"spec.nodeName={self._node}"} | query
+        response = self._server.get(
+            path,
+            {key: value for key, value in query.items() if value},
+            timeout_seconds=(_CONNECT_SECONDS, _ANSWER_SECONDS),
+        )
+        response.raise_for_status()
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def _watch(self, version: str) -> Iterator[str]:
+        """Take changes as they come; yields the version that each of them reached."""
+        query = {
+            "fieldSelector": f"spec.nodeName={self._node}",
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(_WATCH_SECONDS),
+        }
+        timeout = (_CONNECT_SECONDS, _WATCH_SECONDS + _ANSWER_SECONDS)
+        with self._server.get(_PODS, query, timeout_seconds=timeout, stream=True) as response:
+            if response.status_code == _GONE:
+                raise WatchExpiredError
+            response.raise_for_status()
+            self.synced = True
+            for line in response.iter_lines(chunk_size=None):
+                if line:
+                    yield self._take(json.loads(line))
+
+    def _take(self, event: dict[str, Any]) -> str:
+        manifest = event["object"]
+        if event["type"] == "ERROR":
+            if manifest.get("code") == _GONE:
+                raise WatchExpiredError
+            raise requests.RequestException(manifest.get("message") or "the watch failed")
+        if event["type"] in ("ADDED", "MODIFIED"):
+            self._directory.put(parse_pod(manifest))
+        elif event["type"] == "DELETED":
+            self._directory.remove(parse_pod(manifest))
+        return str(manifest["metadata"]["resourceVersion"])
