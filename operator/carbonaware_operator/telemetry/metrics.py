@@ -17,6 +17,14 @@ _WRITE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _HOLD_BUCKETS = (60, 600, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 48 * 3600, 168 * 3600)
 
 
+_JOBS = "carbonaware_jobs"
+_INTENSITY = "carbonaware_grid_intensity_grams_per_kilowatt_hour"
+STORE_LABELS = {
+    _JOBS: ("namespace", "zone", "state", "reason"),
+    _INTENSITY: ("zone", "signal", "source"),
+}
+
+
 class StoreCollector(Collector):
     """Gauges read from the store at a scrape, so that what is gone leaves no series behind."""
 
@@ -30,9 +38,9 @@ class StoreCollector(Collector):
 
     def _job_counts(self) -> Metric:
         family = GaugeMetricFamily(
-            "carbonaware_jobs",
+            _JOBS,
             "CarbonAwareJobs by state and the reason for it",
-            labels=("namespace", "zone", "state", "reason"),
+            labels=STORE_LABELS[_JOBS],
         )
         for labels, count in Tally(self._jobs.by_reason()).items():
             family.add_metric(labels, count)
@@ -40,9 +48,9 @@ class StoreCollector(Collector):
 
     def _intensities(self) -> Metric:
         family = GaugeMetricFamily(
-            "carbonaware_grid_intensity_grams_per_kilowatt_hour",
+            _INTENSITY,
             "Grid intensity in effect, gCO2e/kWh; a zone without a fresh signal has no series",
-            labels=("zone", "signal", "source"),
+            labels=STORE_LABELS[_INTENSITY],
         )
         for outlook in self._zones.outlooks.values():
             if isinstance(outlook.current, Signal):
@@ -122,10 +130,18 @@ class OperatorMetrics:
         self._leader = Gauge(
             "carbonaware_leader", "1 on the replica that decides and writes", registry=registry
         )
-        info = Gauge(
+        self._info = Gauge(
             "carbonaware_build_info", "1, with the version", ("version",), registry=registry
         )
-        info.labels(version).set(1)
+        self._info.labels(version).set(1)
+
+    def labels_of(self, family: str) -> tuple[str, ...]:
+        """The label names of a metric family of the registry."""
+        if family in STORE_LABELS:
+            return STORE_LABELS[family]
+        (metric,) = [m for m in vars(self).values() if getattr(m, "_name", None) == family]
+        names: tuple[str, ...] = metric._labelnames  # noqa: SLF001 - no public way to ask
+        return names
 
     def led_by(self, leading: Callable[[], bool]) -> None:
         """Read the leader gauge from its source at every scrape."""
