@@ -186,20 +186,15 @@ def _started(
 
 
 def _running(progress: Progress, reason: str, moment: Moment) -> Progress:
-    known = reason in set(ReleaseReason)
-    message = RELEASE_MESSAGES[ReleaseReason(reason)] if known else "the child Job exists"
+    if reason in set(ReleaseReason):
+        message = RELEASE_MESSAGES[ReleaseReason(reason)]
+    else:  # anybody may have changed the annotation, to what no condition could hold
+        reason, message = "Unknown", "the child Job exists and does not say why"
     return with_condition(progress, ConditionType.RELEASED, True, reason, message, moment)
 
 
 def _ended(progress: Progress, ending: Ending, moment: Moment) -> Progress:
-    paused = sum_of_suspensions(progress, ending.time)
-    released = progress.released or ending.time
-    progress = replace(
-        progress,
-        finished=ending.time,
-        suspended=None,
-        run_seconds=max(0, round((ending.time - released).total_seconds()) - paused),
-    )
+    progress = _finished(progress, ending.time)
     if ending.succeeded:
         return with_condition(
             progress, ConditionType.COMPLETE, True, EndReason.SUCCEEDED, ending.message, moment
@@ -207,6 +202,15 @@ def _ended(progress: Progress, ending: Ending, moment: Moment) -> Progress:
     return with_condition(
         progress, ConditionType.FAILED, True, EndReason.WORKLOAD_FAILED, ending.message, moment
     )
+
+
+def _finished(progress: Progress, end: Instant) -> Progress:
+    """Note the end, and how long the job ran if it did."""
+    finished = replace(progress, finished=end, suspended=None, planned_start=None)
+    if progress.released is None:
+        return finished
+    elapsed = round((end - progress.released).total_seconds())
+    return replace(finished, run_seconds=max(0, elapsed - sum_of_suspensions(progress, end)))
 
 
 def sum_of_suspensions(progress: Progress, until: Instant) -> int:
@@ -235,14 +239,10 @@ def _interrupted(progress: Progress, child: Child, decision: Decision, moment: M
 
 
 def _failed(progress: Progress, decision: Fail, moment: Moment) -> Progress:
-    held_until = progress.released or moment.now
-    progress = replace(
-        progress,
-        finished=moment.now,
-        planned_start=None,
-        held_seconds=max(0, round((held_until - moment.created).total_seconds())),
-    )
+    progress = _finished(progress, moment.now)
     if progress.workload is None:
+        held = max(0, round((moment.now - moment.created).total_seconds()))
+        progress = replace(progress, held_seconds=held)
         progress = with_condition(
             progress, ConditionType.RELEASED, False, decision.reason, decision.message, moment
         )
