@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from carbonaware_operator.accounting.samples import Mark, Reading, SeriesSample
 from carbonaware_operator.api.ledger import Ledger, LedgerPeriod
+from carbonaware_operator.grid.archive import PeriodIntensity
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.energy import Microjoules
 from carbonaware_operator.quantities.instants import Instant, format_instant, from_unix
@@ -68,31 +69,25 @@ def energies(ledger: Ledger) -> dict[str, int]:
     return {period.start_time: period.microjoules for period in ledger.hours}
 
 
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """A mean average intensity."""
-
-    milligrams_per_kwh: MilligramsPerKWh
-    estimated: bool = False
-
-
 @dataclass(slots=True)
 class Archive:
     """Means by the start of their period, in mg/kWh."""
 
-    means: dict[Instant, Mean] = field(default_factory=dict)
-    always: Mean | None = None
+    means: dict[Instant, PeriodIntensity] = field(default_factory=dict)
+    always: PeriodIntensity | None = None
 
-    def mean(self, start: Instant) -> Mean | None:
+    def mean(self, period_start: Instant) -> PeriodIntensity | None:
         """The mean of one period."""
-        return self.means.get(start, self.always)
+        return self.means.get(period_start, self.always)
 
 
 def grid(*grams: float | None, start: Instant = MIDNIGHT, seconds: int = HOUR) -> Archive:
     """An archive of successive periods, gCO2e/kWh; None leaves a gap."""
     return Archive(
         {
-            start + timedelta(seconds=seconds * n): Mean(MilligramsPerKWh(round(value * 1000)))
+            start + timedelta(seconds=seconds * n): PeriodIntensity(
+                MilligramsPerKWh(round(value * 1000)), estimated=False
+            )
             for n, value in enumerate(grams)
             if value is not None
         }

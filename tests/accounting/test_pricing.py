@@ -10,7 +10,6 @@ from accounting_fakes import (
     KILOWATT_HOUR,
     MIDNIGHT,
     Archive,
-    Mean,
     a_ledger,
     grid,
     hours,
@@ -18,6 +17,7 @@ from accounting_fakes import (
 from carbonaware_operator.accounting.pricing import MOST_OPEN_PERIODS, Shift, price
 from carbonaware_operator.accounting.sums import sums_of
 from carbonaware_operator.api.ledger import Ledger
+from carbonaware_operator.grid.archive import PeriodIntensity
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant
 
@@ -66,7 +66,7 @@ class TestPrice:
 
     def test_follows_a_revised_estimate(self) -> None:
         """Within a day the provider may replace an estimate, and the price follows."""
-        guess = Archive({MIDNIGHT: Mean(MilligramsPerKWh(250_000), estimated=True)})
+        guess = Archive({MIDNIGHT: PeriodIntensity(MilligramsPerKWh(250_000), estimated=True)})
         before = priced(a_ledger(KILOWATT_HOUR), guess)
 
         after = priced(before, grid(200))
@@ -135,7 +135,7 @@ class TestBaseline:
     def test_on_an_estimate_makes_the_period_estimated(self) -> None:
         """A saving is as sure as the less sure of its two sides."""
         archive = grid(300, 100)
-        archive.means[MIDNIGHT] = Mean(MilligramsPerKWh(300_000), estimated=True)
+        archive.means[MIDNIGHT] = PeriodIntensity(MilligramsPerKWh(300_000), estimated=True)
 
         ledger = priced(a_ledger(5, start=MIDNIGHT + hours(1)), archive, (MIDNIGHT, 3600))
 

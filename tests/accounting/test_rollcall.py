@@ -67,12 +67,28 @@ class TestComplete:
         assert call.complete(END, set(), LONG)
 
 
-class TestLastReading:
-    def test_is_known_after_an_answer(self) -> None:
-        """Until an agent has answered, it has to be asked for everything."""
-        call = a_call("a")
-        assert None is call.last_reading("a")
+class TestAsk:
+    def test_begins_where_the_oldest_account_stands(self) -> None:
+        """Nothing is known of what the agent has told before."""
+        assert END == a_call("a").ask("a", oldest=END, behind=LATER)
 
+    def test_goes_on_from_the_last_reading(self) -> None:
+        """All of a reading has been posted."""
+        call = a_call("a")
         call.answered("a", "n1", LATER, 1)
 
-        assert LATER == call.last_reading("a")
+        assert LATER == call.ask("a", oldest=END, behind=LATER + hours(1))
+
+    def test_goes_back_to_an_account_that_is_behind(self) -> None:
+        """A job that is new, or could not be written, needs earlier marks."""
+        call = a_call("a")
+        call.answered("a", "n1", LATER, 1)
+
+        assert END == call.ask("a", oldest=MIDNIGHT, behind=END)
+
+    def test_does_not_shrink_while_an_agent_is_silent(self) -> None:
+        """Accounts go on without it, but what it alone knows is still to be told."""
+        call = a_call("a")
+        call.ask("a", oldest=END, behind=LATER)
+
+        assert END == call.ask("a", oldest=LATER, behind=LATER)

@@ -5,13 +5,12 @@ does not depend on when the operator looked. Only average intensity prices anyth
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
 from carbonaware_operator.accounting.ledger import OPEN_FOR
 from carbonaware_operator.accounting.sums import freeze
 from carbonaware_operator.api.ledger import Ledger, LedgerPeriod
+from carbonaware_operator.grid.archive import PeriodIntensity
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant, parse_instant
 from carbonaware_operator.quantities.periods import HOUR_SECONDS, periods_between
@@ -23,28 +22,8 @@ Shift = tuple[Instant, int]
 """From when on the run is how many seconds later than run-at-once."""
 
 
-class PeriodMean(Protocol):
-    """The mean average intensity of one accounting period."""
-
-    @property
-    def milligrams_per_kwh(self) -> MilligramsPerKWh:
-        """Mean over the period, mgCO2e/kWh."""
-        ...
-
-    @property
-    def estimated(self) -> bool:
-        """Whether a better value may follow."""
-        ...
-
-
-IntensityOf = Callable[[Instant], PeriodMean | None]
+IntensityOf = Callable[[Instant], PeriodIntensity | None]
 """The mean of the period that starts at an instant; None where nothing is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Mean:
-    milligrams_per_kwh: MilligramsPerKWh
-    estimated: bool
 
 
 def price(
@@ -113,7 +92,7 @@ def _priced(
 
 def _baseline(
     start: Instant, seconds: int, intensity: IntensityOf, shifts: Sequence[Shift]
-) -> PeriodMean | None:
+) -> PeriodIntensity | None:
     """The mean of the stretch in which run-at-once would have used a period's energy."""
     if not shifts:
         return None
@@ -123,7 +102,7 @@ def _baseline(
     return _mean_over(start - timedelta(seconds=in_effect[-1]), seconds, intensity)
 
 
-def _mean_over(start: Instant, seconds: int, intensity: IntensityOf) -> PeriodMean | None:
+def _mean_over(start: Instant, seconds: int, intensity: IntensityOf) -> PeriodIntensity | None:
     """The mean over one period's length, weighted by time; None when any of it is unknown."""
     length = timedelta(seconds=seconds)
     end, weighted, estimated = start + length, 0, False
@@ -134,4 +113,4 @@ def _mean_over(start: Instant, seconds: int, intensity: IntensityOf) -> PeriodMe
         overlap = min(first + length, end) - max(first, start)
         weighted += mean.milligrams_per_kwh * int(overlap.total_seconds())
         estimated = estimated or mean.estimated
-    return _Mean(MilligramsPerKWh((weighted + seconds // 2) // seconds), estimated)
+    return PeriodIntensity(MilligramsPerKWh((weighted + seconds // 2) // seconds), estimated)

@@ -12,11 +12,16 @@ PATIENCE = timedelta(minutes=10)
 
 @dataclass(slots=True)
 class _Agent:
-    """alive: on the monotonic clock, the last answer, or when the agent was first expected."""
+    """What is known of one agent.
+
+    alive: on the monotonic clock, the last answer, or when the agent was first expected.
+    time: of its last reading. told: up to where everything it had to tell is known.
+    """
 
     alive: float
     node: str | None = None
     time: Instant | None = None
+    told: Instant | None = None
 
 
 @dataclass(slots=True)
@@ -38,12 +43,19 @@ class RollCall:
 
     def answered(self, address: str, node: str, time: Instant, now: float) -> None:
         """An agent gave a reading of its node taken at `time` by its own clock."""
-        self._agents[address] = _Agent(alive=now, node=node, time=time)
+        self._agents[address] = _Agent(alive=now, node=node, time=time, told=time)
 
-    def last_reading(self, address: str) -> Instant | None:
-        """When the agent took the last reading that it gave; None when it has given none."""
-        agent = self._agents.get(address)
-        return agent.time if agent else None
+    def ask(self, address: str, *, oldest: Instant, behind: Instant) -> Instant:
+        """From when on an expected agent has to tell, because something may not be posted yet.
+
+        An agent tells on from its last reading; one that has given none, from `oldest`, which is
+        where the account that is furthest back stands. behind: from when on readings have not been
+        posted to some account, because it is new or could not be written. Until an agent answers,
+        what it is asked for never shrinks.
+        """
+        agent = self._agents[address]
+        agent.told = min(agent.told or oldest, behind)
+        return agent.told
 
     def complete(self, until: Instant, nodes: AbstractSet[str], now: float) -> bool:
         """True when no agent can have more to tell of the time before `until`.
