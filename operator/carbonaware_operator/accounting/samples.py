@@ -21,11 +21,13 @@ ENERGY_METRIC = "carbonaware_owner_energy_joules_total"
 MARK_METRIC = "carbonaware_owner_energy_mark_joules"
 PERIOD_FLAG = "--accounting-period-seconds"
 
-_LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\]|\\.)*"'
+# Runs of plain characters first: an alternative for each single character is much slower.
+_QUOTED = r'[^"\\]*(?:\\.[^"\\]*)*'
+_LABEL = rf'[a-zA-Z_][a-zA-Z0-9_]*="{_QUOTED}"'
 _LINE = re.compile(
     rf"([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]*(?:\{{({_LABEL}(?:,{_LABEL})*,?)?\}})?[ \t]+(\S+)"
 )
-_PAIR = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
+_PAIR = re.compile(rf'([a-zA-Z_][a-zA-Z0-9_]*)="({_QUOTED})"')
 _ESCAPE = re.compile(r"\\(.)")
 _UNESCAPED = {"n": "\n", "\\": "\\", '"': '"'}
 # Twelve digits of joules are 278 MWh for one owner, and far inside the ledger's int64.
@@ -147,6 +149,8 @@ def _lines(text: str) -> Iterator[tuple[str, Labels, str]]:
 
 
 def _unescape(raw: str) -> str:
+    if "\\" not in raw:
+        return raw
     return _ESCAPE.sub(lambda found: _UNESCAPED.get(found[1], found[0]), raw)
 
 
