@@ -1,9 +1,11 @@
 """Exit codes, errors and colour: what every command has in common."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from programs import console_script
 from stand_in_api import Run, StandInApi, operator_status, stored_job
 
 COMMANDS = ["list", "zones", "explain train", "release train", "suspend train", "resume train"]
@@ -74,6 +76,21 @@ class TestErrors:
 
         assert 3 == result.exit_code
         assert "no usable kubeconfig" in result.stderr
+
+    def test_the_script_itself_adds_nothing_to_the_one_line(self, tmp_path: Path) -> None:
+        """No log line of a library, no traceback."""
+        environment = {"KUBECONFIG": str(tmp_path / "lost"), "HOME": str(tmp_path)}
+
+        done = subprocess.run(
+            [console_script("kubectl-carbonaware"), "list"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert (3, "") == (done.returncode, done.stdout)
+        assert 1 == len(done.stderr.splitlines())
 
     def test_several_files_in_kubeconfig_are_merged(
         self, kubectl_carbonaware: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -1,5 +1,6 @@
 """Console script `kubectl-carbonaware`: the commands, their options and arguments."""
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -76,6 +77,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; exits with the code that the help describes."""
+    # What libraries log would stand beside our one line on stderr.
+    logging.disable(logging.CRITICAL)
     cli(prog_name="kubectl carbonaware")
 
 
