@@ -39,6 +39,7 @@ class ManualClock:
 
     async def advance(self, seconds: float) -> None:
         """Let time pass; whoever sleeps wakes at its own instant and acts before time goes on."""
+        await settle()
         end = self._monotonic + seconds
         while self._sleepers and self._sleepers[0][0] <= end:
             due, _, awake = heapq.heappop(self._sleepers)
@@ -226,5 +227,7 @@ def _without(body: Object, applied: Object) -> Object:
         if isinstance(value, dict) and isinstance(result[key], dict):
             result[key] = _without(result[key], value)
         else:
+            result[key] = {}
+        if result[key] == {}:
             del result[key]
     return result

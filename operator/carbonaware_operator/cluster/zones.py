@@ -1,0 +1,124 @@
+"""What the cluster holds of a zone: keys and recordings to read; its status and archive to write.
+
+Secrets and ConfigMaps are those of the operator's namespace, and no others.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+
+from carbonaware_operator.api.schema import API_VERSION
+from carbonaware_operator.api.zone import CarbonZoneStatus, SecretReference
+from carbonaware_operator.cluster.kube import (
+    CARBON_ZONES,
+    CONFIG_MAPS,
+    SECRETS,
+    ApiError,
+    KubeClient,
+    Object,
+)
+from carbonaware_operator.grid.errors import (
+    SignalError,
+    SignalMalformed,
+    SignalMisconfigured,
+    SignalUnreachable,
+)
+from carbonaware_operator.grid.sources import Reference
+
+MANAGER = "carbonaware-signals"
+ARCHIVE_KEY = "archive"
+_ARCHIVE_PREFIX = "carbonaware-archive-"
+_MAX_NAME = 253
+_DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+
+class ZoneObjects:
+    """The objects around CarbonZones, read and written for one operator."""
+
+    def __init__(self, kube: KubeClient, namespace: str) -> None:
+        self._kube, self._namespace = kube, namespace
+
+    async def text(self, reference: Reference) -> str:
+        """The text behind a key of a Secret or a ConfigMap; raises SignalError when there is none.
+
+        Only whether it is there is told, never what it is.
+        """
+        secret = isinstance(reference, SecretReference)
+        kind, word = (SECRETS, "Secret") if secret else (CONFIG_MAPS, "ConfigMap")
+        what = f"{word} {self._namespace}/{reference.name}"
+        if not _DNS_NAME.fullmatch(reference.name):
+            # It becomes a part of a path: `../` would leave the namespace.
+            raise SignalMisconfigured(f"{word} name must be a DNS name, not {reference.name!r}")
+        try:
+            found = await self._kube.get(kind, self._namespace, reference.name)
+        except ApiError as error:
+            raise _unread(what, error) from error
+        return _value(found, reference.key, what, secret=secret)
+
+    async def archive(self, zone_name: str) -> bytes | None:
+        """The archive as it was last written; None when there is none. Raises ApiError."""
+        try:
+            found = await self._kube.get(CONFIG_MAPS, self._namespace, archive_name(zone_name))
+            return base64.b64decode((found.get("binaryData") or {}).get(ARCHIVE_KEY) or "")
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+        except binascii.Error:
+            return None
+
+    async def write_archive(self, zone_name: str, encoded: bytes) -> None:
+        """Write the archive, whether there is one or not. Raises ApiError."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": archive_name(zone_name),
+                "namespace": self._namespace,
+                "labels": {"app.kubernetes.io/managed-by": "carbonaware"},
+            },
+            "binaryData": {ARCHIVE_KEY: base64.b64encode(encoded).decode()},
+        }
+        await self._kube.apply(CONFIG_MAPS, self._namespace, body, manager=MANAGER)
+
+    async def write_status(self, zone_name: str, status: CarbonZoneStatus) -> None:
+        """Write the whole status; what it leaves out is deleted. Raises ApiError."""
+        body: Object = {
+            "apiVersion": API_VERSION,
+            "kind": "CarbonZone",
+            "metadata": {"name": zone_name},
+            "status": status.model_dump(mode="json", by_alias=True, exclude_none=True),
+        }
+        await self._kube.apply(CARBON_ZONES, None, body, manager=MANAGER, sub="status")
+
+
+def archive_name(zone_name: str) -> str:
+    """The name of a zone's archive: at most 253 characters, and unlike that of any other zone."""
+    name = _ARCHIVE_PREFIX + zone_name
+    if len(name) <= _MAX_NAME:
+        return name
+    digest = hashlib.sha256(zone_name.encode()).hexdigest()[:16]
+    return f"{name[: _MAX_NAME - len(digest) - 1].rstrip('-.')}-{digest}"
+
+
+def _value(found: Object, key: str, what: str, *, secret: bool) -> str:
+    plain = (found.get("data") or {}).get(key)
+    if plain is not None and not secret:
+        return str(plain)
+    encoded = plain if secret else (found.get("binaryData") or {}).get(key)
+    if encoded is None:
+        raise SignalMisconfigured(f"{what} must have the key {key!r}")
+    try:
+        return base64.b64decode(encoded).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        # Not raised from it: a decoding error carries the text that it could not decode.
+        raise SignalMalformed(f"{what}, key {key!r}: must be text in UTF-8") from None
+
+
+def _unread(what: str, error: ApiError) -> SignalError:
+    if error.status == 404:
+        return SignalMisconfigured(f"{what} does not exist; create it, or name another one")
+    if error.status == 403:
+        return SignalMisconfigured(f"the operator must be allowed to get {what}")
+    return SignalUnreachable(f"{what} could not be read from the API server")
