@@ -564,6 +564,24 @@ class TestHistory:
         expected = {"periods": 3, "archive": "carbonaware-archive-de"}
         assert expected == world.status()["history"]
 
+    async def test_that_cannot_be_saved_holds_up_no_status(
+        self, world: World, scripted: ScriptedSource
+    ):
+        """The archive is tried again; what users see goes on."""
+        scripted.answer = [scripted.hour(12, 250)]
+        world.apply(KEYED)
+        world.start()
+        await eventually(lambda: world.grams() == 250)
+        await world.moves(1, until=lambda: world.loop.archive("de"))
+        world.kube.fail(ARCHIVE, ApiError(403, "Forbidden", "x"))
+
+        scripted.answer = [scripted.hour(13, 260)]
+        await world.moves(3600, until=lambda: world.kube.count("apply", ARCHIVE) == 1)
+        assert 260_000 == world.status()["current"]["milligramsPerKWh"]
+
+        world.kube.fail(ARCHIVE, None)
+        await world.moves(11, until=lambda: world.status().get("history"))
+
     async def test_is_saved_at_the_end(self, world: World):
         """What was not saved yet is, before the lease is given up."""
         world.apply(STATIC)

@@ -341,17 +341,23 @@ class SignalsLoop:
         return zone_status(zone.signal, zone.record, before, history, now)
 
     async def _write(self, zone: _Zone) -> None:
-        try:
-            if zone.history.due():
-                await zone.history.write_copy(self._objects, self._clock.now())
-            status = self._status(zone)
-            if status != self._before(zone) and self._leading():
-                await self._objects.write_status(zone.record.name, status)
-                zone.written = status
-        except ApiError as error:
-            zone.write_due = self._clock.monotonic() + WRITE_RETRY_SECONDS
-            if error.status != 404:  # a zone that is being deleted
+        """Archive and status, so that the status can say what is archived; one may fail alone."""
+        for write in (self._write_archive, self._write_status):
+            try:
+                await write(zone)
+            except ApiError as error:
+                zone.write_due = self._clock.monotonic() + WRITE_RETRY_SECONDS
                 self._log(zone, "zone not written", error=error.message)
+
+    async def _write_archive(self, zone: _Zone) -> None:
+        if zone.history.due():
+            await zone.history.write_copy(self._objects, self._clock.now())
+
+    async def _write_status(self, zone: _Zone) -> None:
+        status = self._status(zone)
+        if status != self._before(zone) and self._leading():
+            await self._objects.write_status(zone.record.name, status)
+            zone.written = status
 
     def _wrote(self, zone: _Zone, task: asyncio.Task[None]) -> None:
         zone.writing = None
