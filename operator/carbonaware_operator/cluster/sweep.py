@@ -49,7 +49,7 @@ async def sweep(kube: KubeClient, jobs: JobStore, zones: ZoneStore) -> list[str]
     gone = known_jobs - alive
     for uid in gone:
         jobs.forget(uid)
-    orphaned = [job for job, child in known_children.items() if child not in alive_children]
-    for uid in orphaned:
-        jobs.drop_child(uid)
-    return [*gone, *orphaned]
+    bereft = [parent for parent, child in known_children.items() if child not in alive_children]
+    for parent in bereft:
+        jobs.drop_child(parent)
+    return [*gone, *(parent.uid for parent in bereft)]

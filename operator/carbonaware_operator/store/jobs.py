@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from carbonaware_operator.api.job import CarbonAwareJobSpec, CarbonAwareJobStatus
 from carbonaware_operator.api.ledger import Ledger
@@ -77,6 +77,13 @@ class JobRecord:
         )
 
 
+class Parent(NamedTuple):
+    """Whose child a Job is; an owner in another namespace is none, whatever a Job there says."""
+
+    namespace: str
+    uid: str
+
+
 @dataclass(slots=True)
 class JobStore:
     """All CarbonAwareJobs by uid, and the uids that each zone concerns."""
@@ -85,7 +92,7 @@ class JobStore:
     defaults: ScheduleDefaults = field(default_factory=ScheduleDefaults)
     records: dict[str, JobRecord] = field(default_factory=dict)
     _zones: dict[str | None, set[str]] = field(default_factory=lambda: defaultdict(set))
-    _children: dict[str, Child] = field(default_factory=dict)
+    _children: dict[Parent, Child] = field(default_factory=dict)
 
     def apply(self, body: dict[str, Any]) -> JobRecord:
         """Take in an object of the API; an older one than is known changes nothing.
@@ -112,27 +119,26 @@ class JobStore:
 
     def apply_child(self, body: dict[str, Any]) -> str | None:
         """Take in a child Job; the uid of the job that it belongs to, None when it is nobody's."""
-        parent = parent_uid(body)
+        parent = _parent(body)
         if parent is None:
             return None
         child, known = child_of(body), self._children.get(parent)
         if known is None or int(child.resource_version) >= int(known.resource_version):
             self._children[parent] = child
             self._attach(parent)
-        return parent
+        return parent.uid
 
     def forget_child(self, body: dict[str, Any]) -> str | None:
         """Take out a deleted child Job; the uid of the job that it belonged to."""
-        parent = parent_uid(body)
-        if (
-            parent
-            and (known := self._children.get(parent))
-            and known.uid == body["metadata"]["uid"]
-        ):
+        parent = _parent(body)
+        if parent is None:
+            return None
+        known = self._children.get(parent)
+        if known and known.uid == body["metadata"]["uid"]:
             self.drop_child(parent)
-        return parent
+        return parent.uid
 
-    def drop_child(self, parent: str) -> None:
+    def drop_child(self, parent: Parent) -> None:
         """Take out the child Job of a job."""
         self._children.pop(parent, None)
         self._attach(parent)
@@ -141,8 +147,8 @@ class JobStore:
         """Uids of the jobs of a zone."""
         return self._zones[zone_name]
 
-    def child_uids(self) -> dict[str, str]:
-        """Uid of the job -> uid of its child Job, for those that have one."""
+    def child_uids(self) -> dict[Parent, str]:
+        """The uid of each job's child Job, for those that have one."""
         return {parent: child.uid for parent, child in self._children.items()}
 
     def unsettled(self) -> Iterator[JobRecord]:
@@ -156,9 +162,9 @@ class JobStore:
         for record in self.records.values():
             yield record.namespace, record.zone_name or "", *_state(record.progress)
 
-    def _attach(self, parent: str) -> None:
-        record = self.records.get(parent)
-        if record:
+    def _attach(self, parent: Parent) -> None:
+        record = self.records.get(parent.uid)
+        if record and record.namespace == parent.namespace:
             record.child = self._children.get(parent)
 
     def _record(self, body: dict[str, Any]) -> JobRecord:
@@ -183,9 +189,14 @@ class JobStore:
             release_request=annotations.get(Annotation.RELEASE_REQUESTED.value),
             progress=progress,
             ledger=status.ledger,
-            child=self._children.get(metadata["uid"]),
+            child=self._children.get(Parent(metadata["namespace"], metadata["uid"])),
             workload_checked=_was_accepted(progress),
         )
+
+
+def _parent(body: dict[str, Any]) -> Parent | None:
+    uid = parent_uid(body)
+    return Parent(body["metadata"]["namespace"], uid) if uid else None
 
 
 def _was_accepted(progress: Progress) -> bool:
