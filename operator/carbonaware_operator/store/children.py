@@ -9,6 +9,7 @@ from carbonaware_operator.api.schema import API_VERSION
 from carbonaware_operator.planning.job import Child, Ending
 from carbonaware_operator.quantities.instants import parse_instant
 
+KIND = "CarbonAwareJob"
 _NAME_LENGTH = 41  # leaves room for a dash and 10 hex digits, and for the pods' own suffix in 63
 
 
@@ -46,18 +47,24 @@ def _child_spec(spec: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
     # `suspend` is the CarbonAwareJob's own; a TTL would delete the Job before it is accounted for.
     kept = {k: v for k, v in spec.items() if k not in ("suspend", "ttlSecondsAfterFinished")}
     kept.setdefault("podReplacementPolicy", "Failed")
-    pod = kept.get("template")
-    if isinstance(pod, dict):
-        pod_metadata = pod.setdefault("metadata", {}) or {}
-        pod["metadata"] = pod_metadata
-        pod_metadata["labels"] = {**(pod_metadata.get("labels") or {}), **labels}
+    if isinstance(kept.get("template"), dict):
+        kept["template"] = _labelled(kept["template"], labels)
     return kept
+
+
+def _labelled(pod: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
+    """A pod template with more labels; a malformed one is left for the API server to refuse."""
+    metadata = pod.get("metadata") or {}
+    own = (metadata.get("labels") or {}) if isinstance(metadata, dict) else None
+    if not isinstance(own, dict):
+        return pod
+    return {**pod, "metadata": {**metadata, "labels": {**own, **labels}}}
 
 
 def _owner_reference(metadata: dict[str, Any]) -> dict[str, Any]:
     return {
         "apiVersion": API_VERSION,
-        "kind": "CarbonAwareJob",
+        "kind": KIND,
         "name": metadata["name"],
         "uid": metadata["uid"],
         "controller": True,
@@ -66,10 +73,15 @@ def _owner_reference(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def parent_uid(body: dict[str, Any]) -> str | None:
-    """Uid of the CarbonAwareJob that controls a Job; labels are not believed, anyone sets those."""
-    for reference in body["metadata"].get("ownerReferences") or []:
-        if reference.get("controller") and reference["apiVersion"] == API_VERSION:
-            return str(reference["uid"])
+    """Uid of the CarbonAwareJob that a Job was created for; None when it is nobody's child.
+
+    Labels are not believed, anyone sets those; nor is an owner alone: only one Job can have the
+    child's name, so that no second one can pass for it.
+    """
+    for owner in body["metadata"].get("ownerReferences") or []:
+        if owner.get("controller") and (owner["apiVersion"], owner["kind"]) == (API_VERSION, KIND):
+            mine = body["metadata"]["name"] == child_name(owner["name"], owner["uid"])
+            return str(owner["uid"]) if mine else None
     return None
 
 
