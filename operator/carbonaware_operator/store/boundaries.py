@@ -20,6 +20,7 @@ class Boundaries:
         elif self._due.get(uid) != when:
             self._due[uid] = when
             heapq.heappush(self._heap, (when, uid))
+            self._drop_replaced()
 
     def next(self) -> Instant | None:
         """The earliest boundary."""
@@ -35,3 +36,9 @@ class Boundaries:
             del self._due[uid]
             due.append(uid)
         return due
+
+    def _drop_replaced(self) -> None:
+        # A job that is retried for days moves its boundary to and fro: each move leaves an entry.
+        if len(self._heap) > 2 * len(self._due) + 64:
+            self._heap = [(when, uid) for uid, when in self._due.items()]
+            heapq.heapify(self._heap)
