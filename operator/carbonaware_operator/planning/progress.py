@@ -5,6 +5,7 @@ due exactly when the next progress differs from the one observed. Messages there
 number that drifts.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from carbonaware_operator.api.reasons import ConditionType, EndReason, ReleaseReason
@@ -116,9 +117,13 @@ def with_condition(
     old = progress.condition(kind)
     since = old.since if old and old.status == status else moment.now
     new = Condition(kind, status, reason, message, since, moment.generation)
-    others = tuple(c for c in progress.conditions if c.type != kind)
-    ordered = sorted((*others, new), key=lambda c: list(ConditionType).index(c.type))
-    return replace(progress, conditions=tuple(ordered))
+    others = (c for c in progress.conditions if c.type != kind)
+    return replace(progress, conditions=in_order((*others, new)))
+
+
+def in_order(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
+    """Conditions in the order of their types: to the API server they are a map without order."""
+    return tuple(sorted(conditions, key=lambda c: list(ConditionType).index(c.type)))
 
 
 def _waiting(

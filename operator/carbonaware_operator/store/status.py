@@ -5,7 +5,7 @@ from typing import Any
 from carbonaware_operator.api.job import CarbonAwareJobStatus
 from carbonaware_operator.api.reasons import ConditionType
 from carbonaware_operator.api.schema import Condition as ApiCondition
-from carbonaware_operator.planning.progress import Condition, Progress, Workload
+from carbonaware_operator.planning.progress import Condition, Progress, Workload, in_order
 from carbonaware_operator.quantities.instants import Instant, format_instant, parse_instant
 
 
@@ -16,7 +16,7 @@ def progress_of(status: CarbonAwareJobStatus) -> Progress:
         generation=status.observed_generation,
         zone_name=status.zone_name,
         deadline=_parsed(status.deadline),
-        conditions=tuple(_condition_of(c) for c in status.conditions or [] if _is_ours(c)),
+        conditions=in_order(_condition_of(c) for c in status.conditions or [] if _is_ours(c)),
         planned_start=_parsed(status.plan.start_time) if status.plan else None,
         workload=Workload(workload.name, workload.uid) if workload else None,
         handled_request=status.handled_release_request,
