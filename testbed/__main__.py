@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -117,7 +119,13 @@ def _described(cluster: Cluster) -> dict[str, Any]:
     }
 
 
+def _end_politely(number: int, _frame: FrameType | None) -> None:
+    """As at Ctrl-C, end the compiler and the half-started cluster too."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end_politely)
     try:
         main(prog_name="python -m testbed")
     except TestbedError as known:

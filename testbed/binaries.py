@@ -102,7 +102,10 @@ def _missing(tools: tuple[Tool, ...]) -> Iterator[Tool]:
 
 def _compile(tool: Tool, title: str, report: Report) -> None:
     tool.path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = tool.path.with_name(f".{tool.name}.unfinished")
+    for former in tool.path.parent.glob(f".{tool.name}.*"):
+        former.unlink()
+    # A compiler outlives a killed testbed for a while and must not write into our file.
+    unfinished = tool.path.with_name(f".{tool.name}.{os.getpid()}")
     log = cache_folder() / f"build-{tool.name}.log"
     started = time.monotonic()
     report(f"{title}: compiling (only the first time)")
