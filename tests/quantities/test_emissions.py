@@ -55,7 +55,8 @@ class TestFormatEmissions:
     @pytest.mark.parametrize(
         ("micrograms", "expected"),
         [
-            (0, "0.0 mg"),
+            (0, "0.0 µg"),
+            (53, "53.0 µg"),
             (5_200, "5.2 mg"),
             (612_000_000, "612 g"),
             (-1_400_000_000, "-1.4 kg"),

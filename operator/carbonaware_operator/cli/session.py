@@ -43,9 +43,8 @@ def run(target: Target, command: Callable[[KubeClient, str], Awaitable[T]]) -> T
 
 
 async def _connected(target: Target, command: Callable[[KubeClient, str], Awaitable[T]]) -> T:
-    # $KUBECONFIG may name several files, which are merged: only the loader itself knows how.
     kubeconfig = target.kubeconfig or os.environ.get("KUBECONFIG") or None
-    api = await connect(kubeconfig, target.context)
+    api = await connect(target.kubeconfig, target.context)
     try:
         namespace = target.namespace or _namespace_of(kubeconfig, target.context)
         return await command(KubeClient(api), namespace)

@@ -210,5 +210,6 @@ async def configuration(kubeconfig: str | None, context: str | None = None) -> C
 
 
 def _default_kubeconfig() -> str | None:
-    path = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    return path if Path(path).exists() else None
+    # $KUBECONFIG may name several files, which the loader merges.
+    usual = Path.home() / ".kube" / "config"
+    return os.environ.get("KUBECONFIG") or (str(usual) if usual.exists() else None)

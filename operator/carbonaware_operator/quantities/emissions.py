@@ -41,10 +41,14 @@ def operational_emissions(
     )
 
 
+_UNITS = ((1e-3, 1e6, "µg"), (1, 1e3, "mg"), (1e3, 1, "g"), (1e6, 1e-3, "kg"))
+"""Below so many grams, so many of this unit in a gram."""
+
+
 def format_emissions(mass: MicrogramsCO2e) -> str:
-    """Mass with a unit that suits its size: `5.2 mg`, `612 g`, `1.4 kg`; negative allowed."""
+    """Mass with a unit that suits its size: `53 µg`, `5.2 mg`, `612 g`, `1.4 kg`; also negative."""
     grams = mass / 1e6
-    for limit, factor, unit in ((1, 1000, "mg"), (1000, 1, "g"), (1e6, 1e-3, "kg")):
+    for limit, factor, unit in _UNITS:
         if abs(grams) < limit:
             return f"{_short(grams * factor)} {unit}"
     return f"{_short(grams * 1e-6)} t"
