@@ -164,6 +164,10 @@ def points_of(values: list[tuple[int | None, int | None]]) -> list[Point]:
     ]
 
 
+def whole_periods(archive: Archive) -> list[tuple[datetime, PeriodIntensity]]:
+    return [(start, mean) for start, mean in archive.known() if not mean.estimated]
+
+
 class TestProperties:
     @given(slots, st.randoms(use_true_random=False), st.booleans())
     def test_order_of_arrival_does_not_matter(self, values, random, twice: bool):
@@ -201,7 +205,10 @@ class TestProperties:
 
     @given(slots, st.integers(0, 24))
     def test_backfill_completes_a_saved_archive(self, values, cut: int):
-        """Actual values that come again after a restart give what there was without one."""
+        """Actual values that come again after a restart give what there was without one.
+
+        That is said of periods known as a whole: of one with a gap either mean is an estimate.
+        """
         actual_only = [(None, value) for _, value in values]
         points = points_of(actual_only)
         restarted = an_archive()
@@ -209,7 +216,7 @@ class TestProperties:
 
         restarted.add(points)
 
-        assert list(an_archive(*points).known()) == list(restarted.known())
+        assert whole_periods(an_archive(*points)) == whole_periods(restarted)
 
 
 class TestAdopt:
