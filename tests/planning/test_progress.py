@@ -147,6 +147,13 @@ class TestBaseline:
 
         assert NOON + minutes(30) == lifted.baseline_start
 
+    def test_of_a_job_that_starts_as_it_is_let_go_is_its_start(self):
+        """No decision lay between: its user made it wait, not we."""
+        waiting = held(a_held_job(suspend=True))
+        child = a_child(created=NOON + minutes(90))
+
+        assert ((NOON + minutes(90), 0),) == seen(waiting, a_held_job(), child, after(91)).shifts
+
 
 class TestReleased:
     def test_is_noted_from_the_child(self):

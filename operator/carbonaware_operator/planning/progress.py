@@ -8,7 +8,7 @@ number that drifts.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from carbonaware_operator.api.reasons import ConditionType, EndReason, ReleaseReason
+from carbonaware_operator.api.reasons import ConditionType, EndReason, HoldReason, ReleaseReason
 from carbonaware_operator.planning.decision import Decision, Fail, Hold
 from carbonaware_operator.planning.job import Child, Ending, Job, ResolvedSchedule
 from carbonaware_operator.planning.outlook import Missing, Outlook
@@ -175,7 +175,7 @@ def _started(
     """Note the release once, from what the child Job itself says: also after a crash."""
     if progress.workload:
         return progress
-    due = progress.baseline_start or baseline_start(schedule, moment.created)
+    due = progress.baseline_start or baseline_start(schedule, _allowed(progress, child, moment))
     shift = max(0, round((child.created - due).total_seconds()))
     progress = replace(
         progress,
@@ -188,6 +188,16 @@ def _started(
         held_seconds=max(0, round((child.created - moment.created).total_seconds())),
     )
     return _running(progress, child.release_reason, moment)
+
+
+def _allowed(progress: Progress, child: Child, moment: Moment) -> Instant:
+    """From when on run-at-once was allowed, of a job that was started when it was first decided on.
+
+    Its user may have let it go in the same step: until then its waiting was not ours.
+    """
+    before = progress.condition(ConditionType.RELEASED)
+    suspended = before is not None and before.reason == HoldReason.SUSPENDED_BY_USER
+    return child.created if suspended else moment.created
 
 
 def _running(progress: Progress, reason: str, moment: Moment) -> Progress:
