@@ -33,6 +33,13 @@ class EmissionFactors(StrEnum):
     DIRECT = "Direct"
 
 
+class SignalKind(StrEnum):
+    """What an intensity says; numbers of the two kinds are never mixed."""
+
+    AVERAGE = "Average"
+    MARGINAL = "Marginal"
+
+
 class SecretReference(Schema):
     """A key of a Secret in the operator's namespace."""
 

@@ -1,11 +1,25 @@
 """Greenhouse gas mass and grid intensity, integers: micrograms and milligrams per kWh of CO2e."""
 
+from dataclasses import dataclass
 from typing import NewType
 
 from carbonaware_operator.quantities.energy import MICROJOULES_PER_KILOWATT_HOUR, Microjoules
 
 MilligramsPerKWh = NewType("MilligramsPerKWh", int)
-"""Average grid intensity, mgCO2e per kWh. Marginal intensity is another type, when there is one."""
+"""Average grid intensity, mgCO2e per kWh: what limits, budgets and emissions are made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarginalIntensity:
+    """What one more kWh would emit, mgCO2e per kWh: to be shown, never to be compared or charged.
+
+    No number: it has no order, no sum and no product, so that it can stand where an average is
+    meant neither by assignment nor by arithmetic. Two signals of one hour may point in opposite
+    directions.
+    """
+
+    marginal_milligrams_per_kwh: int
+
 
 MicrogramsCO2e = NewType("MicrogramsCO2e", int)
 
@@ -17,8 +31,13 @@ class NegativeEnergyError(ValueError):
 
 
 def milligrams_per_kwh(grams: float) -> MilligramsPerKWh:
-    """Intensity from gCO2e/kWh, rounded to the milligram."""
+    """Average intensity from gCO2e/kWh, rounded to the milligram."""
     return MilligramsPerKWh(round(grams * 1000))
+
+
+def marginal_intensity(grams: float) -> MarginalIntensity:
+    """Marginal intensity from gCO2e/kWh, rounded to the milligram."""
+    return MarginalIntensity(round(grams * 1000))
 
 
 def operational_emissions(
