@@ -4,12 +4,8 @@ import base64
 
 import pytest
 
-from carbonaware_operator.api.zone import (
-    CarbonZoneStatus,
-    ConfigMapReference,
-    CurrentIntensity,
-    SecretReference,
-)
+from carbonaware_operator.api.sources import ConfigMapReference, SecretReference
+from carbonaware_operator.api.zone import CarbonZoneStatus, CurrentIntensity
 from carbonaware_operator.cluster.kube import CARBON_ZONES, CONFIG_MAPS, SECRETS, ApiError
 from carbonaware_operator.cluster.zones import MANAGER, ZoneObjects, archive_name
 from carbonaware_operator.grid.errors import (

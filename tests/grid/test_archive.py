@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbonaware_operator.api.zone import EmissionFactors
+from carbonaware_operator.api.sources import EmissionFactors
 from carbonaware_operator.grid.archive import (
     MAX_PERIODS,
     Archive,

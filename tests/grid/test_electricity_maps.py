@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from carbonaware_operator.api.zone import EmissionFactors
+from carbonaware_operator.api.sources import EmissionFactors
 from carbonaware_operator.grid import electricity_maps
 from carbonaware_operator.grid.electricity_maps import ElectricityMaps
 from carbonaware_operator.grid.errors import (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from carbonaware_operator.api.reasons import SignalReason
-from carbonaware_operator.api.zone import EmissionFactors, Source
+from carbonaware_operator.api.sources import EmissionFactors, Source
 from carbonaware_operator.grid import errors
 from carbonaware_operator.grid.electricity_maps import ElectricityMaps
 from carbonaware_operator.grid.errors import SignalMisconfigured

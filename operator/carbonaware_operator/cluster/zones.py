@@ -9,7 +9,8 @@ import hashlib
 import re
 
 from carbonaware_operator.api.schema import API_VERSION
-from carbonaware_operator.api.zone import CarbonZoneStatus, SecretReference
+from carbonaware_operator.api.sources import SecretReference
+from carbonaware_operator.api.zone import CarbonZoneStatus
 from carbonaware_operator.cluster.kube import (
     CARBON_ZONES,
     CONFIG_MAPS,

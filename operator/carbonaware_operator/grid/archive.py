@@ -14,7 +14,7 @@ from datetime import timedelta
 from io import BytesIO
 from typing import NamedTuple
 
-from carbonaware_operator.api.zone import EmissionFactors
+from carbonaware_operator.api.sources import EmissionFactors
 from carbonaware_operator.grid.points import Point, PointKind
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant, from_unix

@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
-from carbonaware_operator.api.zone import EmissionFactors
+from carbonaware_operator.api.sources import EmissionFactors
 from carbonaware_operator.grid.errors import (
     SignalError,
     SignalMalformed,

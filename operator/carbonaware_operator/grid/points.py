@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from carbonaware_operator.api.zone import EmissionFactors
+from carbonaware_operator.api.sources import EmissionFactors
 from carbonaware_operator.quantities.emissions import (
     MarginalIntensity,
     MilligramsPerKWh,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from carbonaware_operator.api.zone import EmissionFactors
+from carbonaware_operator.api.sources import EmissionFactors
 from carbonaware_operator.grid.points import Forecast, MarginalPoint, Point
 from carbonaware_operator.quantities.instants import Instant
 

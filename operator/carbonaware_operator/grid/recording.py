@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from carbonaware_operator.api.zone import EmissionFactors
+from carbonaware_operator.api.sources import EmissionFactors
 from carbonaware_operator.grid.errors import SignalMalformed, SignalMisconfigured
 from carbonaware_operator.grid.points import Point, PointKind, intensity_of
 from carbonaware_operator.grid.provider import Cadence

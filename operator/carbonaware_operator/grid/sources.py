@@ -1,6 +1,6 @@
 """From the source of a CarbonZone to the provider that answers for it."""
 
-from carbonaware_operator.api.zone import (
+from carbonaware_operator.api.sources import (
     ConfigMapReference,
     ElectricityMapsSource,
     EmissionFactors,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from carbonaware_operator.api.zone import EmissionFactors
+from carbonaware_operator.api.sources import EmissionFactors
 from carbonaware_operator.grid.points import Point, PointKind
 from carbonaware_operator.grid.provider import Cadence
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
