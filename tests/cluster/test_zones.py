@@ -4,7 +4,6 @@ import base64
 
 import pytest
 
-from carbonaware_operator.api.sources import ConfigMapReference, SecretReference
 from carbonaware_operator.api.zone import CarbonZoneStatus, CurrentIntensity
 from carbonaware_operator.cluster.kube import CARBON_ZONES, CONFIG_MAPS, SECRETS, ApiError
 from carbonaware_operator.cluster.zones import MANAGER, ZoneObjects, archive_name
@@ -13,11 +12,12 @@ from carbonaware_operator.grid.errors import (
     SignalMisconfigured,
     SignalUnreachable,
 )
+from carbonaware_operator.grid.sources import Reference
 from fakes import FakeKube
 
 NAMESPACE = "carbonaware-system"
-SECRET = SecretReference(name="em", key="token")
-CONFIG_MAP = ConfigMapReference(name="day", key="csv")
+SECRET = Reference("Secret", "em", ("token",))
+CONFIG_MAP = Reference("ConfigMap", "day", ("csv",))
 
 
 def encoded(text: str | bytes) -> str:
@@ -34,19 +34,19 @@ def objects(kube: FakeKube) -> ZoneObjects:
     return ZoneObjects(kube, NAMESPACE)
 
 
-class TestText:
+class TestTexts:
     async def test_of_a_secret(self, kube: FakeKube, objects: ZoneObjects):
         """The key of a Secret of the operator's namespace, decoded."""
         body = {"metadata": {"name": "em"}, "data": {"token": encoded("k-1")}}
         kube.put(SECRETS, NAMESPACE, body)
 
-        assert "k-1" == await objects.text(SECRET)
+        assert {"token": "k-1"} == await objects.texts(SECRET)
 
     async def test_of_a_config_map(self, kube: FakeKube, objects: ZoneObjects):
         """The text as it stands."""
         kube.put(CONFIG_MAPS, NAMESPACE, {"metadata": {"name": "day"}, "data": {"csv": "a,b\n"}})
 
-        assert "a,b\n" == await objects.text(CONFIG_MAP)
+        assert {"csv": "a,b\n"} == await objects.texts(CONFIG_MAP)
 
     async def test_of_a_config_map_made_from_a_file_of_bytes(
         self, kube: FakeKube, objects: ZoneObjects
@@ -55,21 +55,21 @@ class TestText:
         body = {"metadata": {"name": "day"}, "binaryData": {"csv": encoded("a,b\n")}}
         kube.put(CONFIG_MAPS, NAMESPACE, body)
 
-        assert "a,b\n" == await objects.text(CONFIG_MAP)
+        assert {"csv": "a,b\n"} == await objects.texts(CONFIG_MAP)
 
     async def test_that_is_not_there(self, objects: ZoneObjects):
         """A missing object is named, with what to do."""
         with pytest.raises(
             SignalMisconfigured, match="Secret carbonaware-system/em does not exist; create it"
         ):
-            await objects.text(SECRET)
+            await objects.texts(SECRET)
 
     async def test_under_another_key(self, kube: FakeKube, objects: ZoneObjects):
         """A missing key is named; the keys that there are, are not."""
         kube.put(SECRETS, NAMESPACE, {"metadata": {"name": "em"}, "data": {"other": "aw=="}})
 
         with pytest.raises(SignalMisconfigured, match="must have the key 'token'"):
-            await objects.text(SECRET)
+            await objects.texts(SECRET)
 
     async def test_that_is_not_text(self, kube: FakeKube, objects: ZoneObjects):
         """Bytes that are no text are refused, and not repeated."""
@@ -77,7 +77,7 @@ class TestText:
         kube.put(SECRETS, NAMESPACE, secret)
 
         with pytest.raises(SignalMalformed, match="must be text") as caught:
-            await objects.text(SECRET)
+            await objects.texts(SECRET)
 
         assert "hunter2" not in str(caught.value)
         assert caught.value.__cause__ is None
@@ -86,7 +86,22 @@ class TestText:
     async def test_outside_of_the_namespace(self, kube: FakeKube, objects: ZoneObjects, name: str):
         """A name that would lead to another path is refused before anything is asked."""
         with pytest.raises(SignalMisconfigured, match="must be a DNS name"):
-            await objects.text(SecretReference(name=name, key="token"))
+            await objects.texts(Reference("Secret", name, ("token",)))
+
+        assert [] == kube.requests
+
+    async def test_of_a_config_map_elsewhere(self, kube: FakeKube, objects: ZoneObjects):
+        """The exporter's has a namespace of its own; keys that may be absent may be so."""
+        body = {"metadata": {"name": "ci"}, "binaryData": {"data": encoded("[]")}}
+        kube.put(CONFIG_MAPS, "kube-system", body)
+        ref = Reference("ConfigMap", "ci", ("data",), ("made",), namespace="kube-system")
+
+        assert {"data": "[]"} == await objects.texts(ref)
+
+    async def test_of_a_namespace_that_is_none(self, kube: FakeKube, objects: ZoneObjects):
+        """It becomes a part of the path as well."""
+        with pytest.raises(SignalMisconfigured, match="must be a DNS name"):
+            await objects.texts(Reference("ConfigMap", "ci", ("data",), namespace="a/../b"))
 
         assert [] == kube.requests
 
@@ -105,7 +120,7 @@ class TestText:
         kube.fail(SECRETS.path(NAMESPACE, "em"), ApiError(status, "x", "x"))
 
         with pytest.raises(error, match=says):
-            await objects.text(SECRET)
+            await objects.texts(SECRET)
 
 
 class TestArchive:

@@ -202,8 +202,8 @@ def scripted(monkeypatch: pytest.MonkeyPatch, world: World) -> ScriptedSource:
     """In place of the provider of KEYED zones."""
     source = ScriptedSource()
 
-    def made(spec: Any, *, created: datetime, text: str | None) -> Any:
-        source.keys.append(text)
+    def made(spec: Any, *, created: datetime, texts: dict[str, str]) -> Any:
+        source.keys.append(texts.get("token"))
         return source
 
     monkeypatch.setattr(signals, "provider", made)

@@ -1,106 +1,33 @@
 """Electricity Maps against a server that replays answers of the shape its API documents."""
 
-import json
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from carbonaware_operator.api.sources import EmissionFactors
-from carbonaware_operator.grid import electricity_maps
 from carbonaware_operator.grid.electricity_maps import ElectricityMaps
 from carbonaware_operator.grid.errors import (
     SignalError,
+    SignalForbidden,
     SignalMalformed,
     SignalMisconfigured,
-    SignalRateLimited,
     SignalUnauthorized,
-    SignalUnreachable,
     SignalZoneUnknown,
 )
-from carbonaware_operator.grid.points import PointKind
+from carbonaware_operator.grid.points import Forecast, Point, PointKind
+from carbonaware_operator.grid.readings import Average
+from replay_server import Answer, ReplayServer
 
 KEY = "em-key-1234567890"
 NOW = datetime(2024, 5, 1, 10, 25, tzinfo=UTC)
 TEN = datetime(2024, 5, 1, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 LATEST, HISTORY = "/v3/carbon-intensity/latest", "/v3/carbon-intensity/history"
+FORECAST = "/v3/carbon-intensity/forecast"
 
 
-@dataclass
-class Answer:
-    body: bytes
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
-    delay: float = 0.0  # seconds between head and body
-
-
-@dataclass
-class Asked:
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-
-
-class Replay:
-    """A server on loopback that gives each path its answers in turn; the last one stays."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, list[Answer]] = {}
-        self.asked: list[Asked] = []
-        replay = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                parts = urlsplit(self.path)
-                query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-                replay.asked.append(Asked(parts.path, query, dict(self.headers)))
-                answers = replay.answers.get(parts.path) or [Answer(b"{}", 404)]
-                answer = answers.pop(0) if len(answers) > 1 else answers[0]
-                self.send_response(answer.status)
-                for name, value in answer.headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer.body)))
-                self.end_headers()
-                time.sleep(answer.delay)
-                self.wfile.write(answer.body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v3"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def give(self, path: str, *answers: Answer | dict[str, Any]) -> None:
-        """Answer requests for a path, in turn."""
-        self.answers[path] = [
-            answer if isinstance(answer, Answer) else Answer(json.dumps(answer).encode())
-            for answer in answers
-        ]
-
-    def close(self) -> None:
-        """Answer no more."""
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture
-def replay(monkeypatch: pytest.MonkeyPatch) -> Iterator[Replay]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(electricity_maps._RETRY, "backoff_factor", 0)
-    server = Replay()
-    yield server
-    server.close()
-
-
-def an_hour(begin: datetime, grams: float | None, **fields: object) -> dict[str, Any]:
+def an_hour(begin: datetime, grams: object, **fields: object) -> dict[str, Any]:
     """One hour as the API writes it."""
     return {
         "zone": "DE",
@@ -119,61 +46,52 @@ def a_history(*hours: dict[str, Any], zone: str = "DE") -> dict[str, Any]:
 
 
 @pytest.fixture
-def give_a_day(replay: Replay) -> Callable[[], None]:
-    def give() -> None:
-        replay.give(LATEST, an_hour(TEN, 302, isEstimated=True))
-        replay.give(
-            HISTORY,
-            a_history(*(an_hour(TEN - n * HOUR, 300 - n) for n in range(24, 0, -1))),
-        )
-
-    return give
+def day(replay: ReplayServer) -> None:
+    """A latest hour and the 24 before it."""
+    replay.give(LATEST, an_hour(TEN, 302, isEstimated=True))
+    hours = (an_hour(TEN - n * HOUR, 300 - n) for n in range(24, 0, -1))
+    replay.give(HISTORY, a_history(*hours))
 
 
-def ask(replay: Replay, start: datetime = TEN, key: str = KEY, **fields: Any):
-    provider = ElectricityMaps(zone="DE", key=key, url=replay.url, **fields)
-    return provider.points(start, NOW)
+def a_provider(replay: ReplayServer, key: str = KEY, **fields: Any) -> Average:
+    return Average(ElectricityMaps(zone="DE", key=key, url=f"{replay.url}/v3", **fields))
 
 
-class TestAnswers:
-    def test_gives_the_latest_hour(self, replay: Replay, give_a_day):
+def ask(replay: ReplayServer, start: datetime = TEN, **fields: Any) -> list[Point]:
+    return a_provider(replay, **fields).points(start, NOW)
+
+
+class TestPoints:
+    def test_are_the_latest_hour(self, replay: ReplayServer, day: None):
         """The latest value holds for the hour that it names, and says that it is an estimate."""
-        give_a_day()
-
         (point,) = ask(replay)
 
         assert (TEN, TEN + HOUR, 302_000) == (point.start, point.end, point.intensity)
         assert PointKind.ESTIMATE is point.kind
         assert ("ElectricityMaps/DE", EmissionFactors.LIFECYCLE) == (point.source, point.factors)
 
-    def test_gives_the_hours_before(self, replay: Replay, give_a_day):
+    def test_are_the_hours_before(self, replay: ReplayServer, day: None):
         """History and latest hour follow each other; hours out of the question are left out."""
-        give_a_day()
-
         points = ask(replay, start=TEN - 2 * HOUR)
 
         assert [298_000, 299_000, 302_000] == [p.intensity for p in points]
         assert [PointKind.ACTUAL] * 2 + [PointKind.ESTIMATE] == [p.kind for p in points]
 
-    def test_does_not_ask_for_history_in_vain(self, replay: Replay, give_a_day):
-        """One request is enough when nothing before the latest hour is wanted."""
-        give_a_day()
-
+    def test_take_one_question_where_one_is_enough(self, replay: ReplayServer, day: None):
+        """History is not asked for in vain."""
         ask(replay, start=TEN)
 
-        assert [LATEST] == [asked.path for asked in replay.asked]
+        assert [LATEST] == replay.paths()
 
-    def test_skips_hours_without_a_value(self, replay: Replay):
+    def test_have_gaps_where_there_is_no_value(self, replay: ReplayServer):
         """A null is a gap, not a zero and not an error."""
         replay.give(LATEST, an_hour(TEN, None))
         replay.give(HISTORY, a_history(an_hour(TEN - 2 * HOUR, 280), an_hour(TEN - HOUR, None)))
 
         assert [280_000] == [p.intensity for p in ask(replay, start=TEN - 5 * HOUR)]
 
-    def test_names_what_it_wants(self, replay: Replay, give_a_day):
-        """The zone is asked for by name, with the fall-back to the caller's location turned off."""
-        give_a_day()
-
+    def test_are_asked_for_by_name(self, replay: ReplayServer, day: None):
+        """The fall-back to the location of the caller's address is turned off."""
         ask(replay, start=TEN - HOUR)
 
         for asked in replay.asked:
@@ -185,7 +103,7 @@ class TestAnswers:
                 "shouldUseFallbackCallerLookup": "false",
             } == asked.query
 
-    def test_asks_for_direct_factors(self, replay: Replay):
+    def test_of_direct_factors(self, replay: ReplayServer):
         """Direct factors are another number, and the points say so."""
         replay.give(LATEST, an_hour(TEN, 302, emissionFactorType="direct"))
 
@@ -194,154 +112,141 @@ class TestAnswers:
         assert "direct" == replay.asked[0].query["emissionFactorType"]
         assert EmissionFactors.DIRECT == point.factors
 
-    def test_leaves_out_the_future(self, replay: Replay):
-        """An hour that begins after the question is not known yet, whoever says so."""
+    def test_are_not_of_the_future(self, replay: ReplayServer):
+        """A clock that is ahead of ours: an hour that has not begun is not known, whoever says."""
         replay.give(LATEST, an_hour(TEN + HOUR, 100))
         replay.give(HISTORY, a_history(an_hour(TEN, 300)))
 
         assert [300_000] == [p.intensity for p in ask(replay)]
 
-    def test_strips_the_newline_of_a_secret(self, replay: Replay, give_a_day):
-        """A key that was stored with its newline works."""
-        give_a_day()
+    def test_are_of_the_later_value_where_an_hour_comes_twice(self, replay: ReplayServer):
+        """The latest answer is newer than the history."""
+        replay.give(LATEST, an_hour(TEN, 302))
+        replay.give(HISTORY, a_history(an_hour(TEN, 1), an_hour(TEN - HOUR, 300)))
 
-        ask(replay, key=KEY + "\n")
-
-        assert KEY == replay.asked[0].headers["auth-token"]
-
-    def test_tries_again_after_a_hiccup(self, replay: Replay):
-        """A failure of the provider that passes is not noticed."""
-        replay.give(LATEST, Answer(b"", 502), an_hour(TEN, 302))
-
-        assert [302_000] == [p.intensity for p in ask(replay)]
+        assert [300_000, 302_000] == [p.intensity for p in ask(replay, start=TEN - HOUR)]
 
 
-HTML = Answer(b"<html>Sign in</html>", 200, {"Content-Type": "text/html"})
+@pytest.mark.parametrize(
+    ("answer", "error", "says"),
+    [
+        (Answer(b'{"error": "Invalid auth-token"}', 401), SignalUnauthorized, "refused the key"),
+        (
+            Answer(b'{"error": "Token unauthorized for zoneKey=DE"}', 403),
+            SignalForbidden,
+            "may not read zone 'DE'",
+        ),
+        (
+            Answer(b'{"message": "Endpoint not available"}', 401),
+            SignalForbidden,
+            "plan of the API key",
+        ),
+        (Answer(b'{"error": "No data"}', 404), SignalZoneUnknown, "does not know zone 'DE'"),
+        (Answer(b"[]"), SignalMalformed, "must be an object"),
+        (an_hour(TEN, 302, zone="FR"), SignalZoneUnknown, "something else than zone 'DE'"),
+        ({"carbonIntensity": 302}, SignalZoneUnknown, "something else than zone 'DE'"),
+        (an_hour(TEN, 302, emissionFactorType="direct"), SignalMalformed, "factors must be those"),
+        (an_hour(TEN, -3), SignalMalformed, "of 0 to 5000"),
+        (an_hour(TEN, 300_000), SignalMalformed, "of 0 to 5000"),
+        (an_hour(TEN, "302"), SignalMalformed, "of 0 to 5000"),
+        (an_hour(TEN, True), SignalMalformed, "of 0 to 5000"),
+        (an_hour(TEN, 302) | {"datetime": "10 o'clock"}, SignalMalformed, "with its offset"),
+        (an_hour(TEN, 302) | {"datetime": "2024-05-01T10:00"}, SignalMalformed, "its offset"),
+        (an_hour(TEN, 302) | {"datetime": 1714557600}, SignalMalformed, "its offset"),
+        (Answer(b'{"zone": "DE", "carbonIntensity": NaN}'), SignalMalformed, "an hour must"),
+    ],
+)
+def test_refusals_are_told_apart(
+    replay: ReplayServer, answer: Any, error: type[SignalError], says: str
+):
+    """Each refusal is an error of its own kind that says what to change."""
+    replay.give(LATEST, answer)
+
+    with pytest.raises(SignalError, match=says) as caught:
+        ask(replay)
+
+    assert error is type(caught.value)
+    assert KEY not in str(caught.value)
 
 
-class TestRefusals:
+def test_a_history_that_is_none_is_refused(replay: ReplayServer, day: None):
+    """The list must be there."""
+    replay.give(HISTORY, {"zone": "DE"})
+
+    with pytest.raises(SignalMalformed, match="`history` must be a list"):
+        ask(replay, start=TEN - HOUR)
+
+
+def test_a_key_must_be_one():
+    """It is refused before it is sent."""
+    with pytest.raises(SignalMisconfigured, match="the API key must be one line"):
+        ElectricityMaps(zone="DE", key="\n")
+
+
+class TestForecast:
+    def test_is_of_the_hours_from_now_on(self, replay: ReplayServer):
+        """Hours before the one under way are left out; the time of issue is the provider's."""
+        hours = [
+            {"carbonIntensity": 280 + n, "datetime": f"2024-05-01T{9 + n:02}:00:00.000Z"}
+            for n in range(4)
+        ]
+        replay.give(
+            FORECAST, {"zone": "DE", "forecast": hours, "updatedAt": "2024-05-01T08:01:02.000Z"}
+        )
+
+        forecast = a_provider(replay).forecast(NOW)
+
+        issued = datetime(2024, 5, 1, 8, 1, 2, tzinfo=UTC)
+        values = (281_000, 282_000, 283_000)
+        assert Forecast(issued, TEN, HOUR, values, "ElectricityMaps/DE") == forecast
+        assert "72" == replay.asked[0].query["horizonHours"]
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_is_none_for_a_plan_without(self, replay: ReplayServer, status: int):
+        """A free key has no forecast, which is no error."""
+        replay.give(FORECAST, Answer(b'{"message": "Endpoint not available"}', status))
+
+        assert a_provider(replay).forecast(NOW) is None
+
     @pytest.mark.parametrize(
-        ("answer", "error", "says"),
+        "answer",
         [
-            (Answer(b'{"error": "Invalid auth-token"}', 401), SignalUnauthorized, "refused the"),
-            (Answer(b"", 403), SignalUnauthorized, "refused the API key, 403"),
-            (
-                Answer(b'{"error": "Token unauthorized for zoneKey=DE"}', 403),
-                SignalUnauthorized,
-                "may not read zone 'DE'",
-            ),
-            (
-                Answer(b'{"message": "Endpoint not available"}', 401),
-                SignalUnauthorized,
-                "plan of the API key",
-            ),
-            (Answer(b'{"error": "No data"}', 404), SignalZoneUnknown, "does not know zone 'DE'"),
-            (Answer(b"{}", 400), SignalMisconfigured, "refused the question, 400"),
-            (Answer(b"", 503), SignalUnreachable, "its own failure, 503"),
-            (HTML, SignalMalformed, "must be JSON"),
-            (Answer(b"[]"), SignalMalformed, "must be an object"),
-            (Answer(b"[" * 100_000), SignalMalformed, "must be JSON"),
-            (Answer(b" " * 1_100_000), SignalMalformed, "at most 1048576 bytes"),
-            (an_hour(TEN, 302, zone="FR"), SignalZoneUnknown, "another zone than 'DE'"),
-            ({"carbonIntensity": 302}, SignalZoneUnknown, "another zone than 'DE'"),
-            (
-                an_hour(TEN, 302, emissionFactorType="direct"),
-                SignalMalformed,
-                "factors must be those",
-            ),
-            (an_hour(TEN, -3), SignalMalformed, "of 0 to 5000"),
-            (an_hour(TEN, 300_000), SignalMalformed, "of 0 to 5000"),
-            (an_hour(TEN, 0) | {"carbonIntensity": "302"}, SignalMalformed, "of 0 to 5000"),
-            (an_hour(TEN, 302) | {"datetime": "10 o'clock"}, SignalMalformed, "with its offset"),
-            (an_hour(TEN, 302) | {"datetime": "2024-05-01T10:00"}, SignalMalformed, "its offset"),
-            (Answer(b'{"zone": "DE", "carbonIntensity": NaN}'), SignalMalformed, "an hour must"),
+            {"zone": "DE", "forecast": {}},
+            {"zone": "DE", "forecast": [], "updatedAt": 7},
+            {"zone": "DE", "forecast": [7]},
         ],
     )
-    def test_tells_them_apart(
-        self, replay: Replay, answer: Answer | dict[str, Any], error: type[SignalError], says: str
-    ):
-        """Each refusal is an error of its own kind that says what to change."""
-        replay.give(LATEST, answer)
+    def test_of_another_shape_is_refused(self, replay: ReplayServer, answer: Any):
+        """As anything else is."""
+        replay.give(FORECAST, answer)
 
-        with pytest.raises(error, match=says) as caught:
-            ask(replay)
+        with pytest.raises(SignalMalformed):
+            a_provider(replay).forecast(NOW)
 
-        assert KEY not in str(caught.value)
 
-    def test_refuses_a_history_that_is_none(self, replay: Replay, give_a_day):
-        """The list must be there."""
-        give_a_day()
-        replay.give(HISTORY, {"zone": "DE"})
+class TestCheck:
+    def test_tells_what_the_key_may_do(self, replay: ReplayServer):
+        """By asking for it; the zones of the key are asked for too."""
+        begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        replay.give("/v3/zones", {"DE": {"zoneName": "Germany", "access": ["x"]}})
+        replay.give(LATEST, an_hour(begin, 302))
+        replay.give(HISTORY, a_history(*(an_hour(begin - n * HOUR, 300) for n in (1, 2))))
+        replay.give(FORECAST, Answer(b'{"message": "Endpoint not available"}', 403))
 
-        with pytest.raises(SignalMalformed, match="`history` must be a list"):
-            ask(replay, start=TEN - HOUR)
+        access = a_provider(replay).check()
 
-    @pytest.mark.parametrize(
-        ("header", "seconds"), [("120", 120.0), ("0", 0.0), ("soon", None), (None, None)]
-    )
-    def test_passes_on_how_long_to_wait(self, replay: Replay, header, seconds):
-        """A wait that the provider asks for is passed on, and not slept through here."""
-        replay.give(LATEST, Answer(b"", 429, {"Retry-After": header} if header else {}))
+        assert ("intensity now", "history, 24 h", "zone DE") == access.allowed
 
-        with pytest.raises(SignalRateLimited) as caught:
-            ask(replay)
+    def test_names_the_zones_that_a_key_may_read(self, replay: ReplayServer):
+        """Which is what has to be changed: the zone, or the plan."""
+        replay.give("/v3/zones", {"FR": {}, "ES": {}})
 
-        assert seconds == caught.value.retry_after
-        assert 1 == len(replay.asked)
+        with pytest.raises(SignalForbidden, match="may not read zone 'DE'; it may read: ES, FR"):
+            a_provider(replay).check()
 
-    def test_understands_a_date_to_wait_for(self, replay: Replay):
-        """`Retry-After` may be a date as well."""
-        replay.give(LATEST, Answer(b"", 429, {"Retry-After": "Fri, 31 Dec 2100 23:59:59 GMT"}))
+    def test_refuses_zones_that_are_none(self, replay: ReplayServer):
+        """As anything else of another shape."""
+        replay.give("/v3/zones", [])
 
-        with pytest.raises(SignalRateLimited) as caught:
-            ask(replay)
-
-        assert caught.value.retry_after > 3600
-
-    def test_takes_the_key_nowhere_else(self, replay: Replay):
-        """A redirect is not followed: the key would go along to whatever host it names."""
-        other = Replay()
-        replay.give(LATEST, Answer(b"", 302, {"Location": f"{other.url}/carbon-intensity/latest"}))
-
-        with pytest.raises(SignalMisconfigured, match="redirects"):
-            ask(replay)
-        other.close()
-
-        assert [] == other.asked
-
-    @pytest.mark.parametrize("key", ["", "  \n", "zwei\nzeilen", "schlüssel"])
-    def test_refuses_what_cannot_be_a_key(self, key: str):
-        """A key that no header can carry is refused before it is sent, and not repeated."""
-        with pytest.raises(SignalMisconfigured, match="one line of ASCII text") as caught:
-            ElectricityMaps(zone="DE", key=key)
-
-        assert not key.strip() or key not in str(caught.value)
-
-    def test_says_that_nobody_answers(self, replay: Replay):
-        """A host that refuses connections is unreachable, and named."""
-        replay.close()
-
-        with pytest.raises(SignalUnreachable, match=r"127\.0\.0\.1:\d+ does not answer"):
-            ask(replay)
-
-    def test_does_not_wait_for_ever(self, replay: Replay, monkeypatch: pytest.MonkeyPatch):
-        """An answer whose body does not come is given up after the read time-out."""
-        monkeypatch.setattr(electricity_maps, "_TIMEOUT", (1, 0.05))
-        replay.give(LATEST, Answer(b"{}", delay=0.3))
-
-        with pytest.raises(SignalUnreachable):
-            ask(replay)
-
-    def test_trusts_no_unknown_certificate(self, replay: Replay):
-        """What does not speak TLS, or whose certificate is not verified, is refused."""
-        url = replay.url.replace("http:", "https:")
-
-        with pytest.raises(SignalUnreachable, match=r"could not be verified|does not answer"):
-            ElectricityMaps(zone="DE", key=KEY, url=url).points(TEN, NOW)
-
-        assert [] == replay.asked
-
-    def test_refuses_a_url_that_is_none(self):
-        """A URL without a host is the configuration's fault."""
-        with pytest.raises(SignalMisconfigured, match="must be an http"):
-            ElectricityMaps(zone="DE", key=KEY, url="http://").points(TEN, NOW)
+        with pytest.raises(SignalMalformed, match="must be an object"):
+            a_provider(replay).check()

@@ -1,6 +1,7 @@
 """What the cluster holds of a zone: keys and recordings to read; its status and archive to write.
 
-Secrets and ConfigMaps are those of the operator's namespace, and no others.
+Secrets are those of the operator's namespace, and no others. So are ConfigMaps, but for the one of
+kubernetes-carbon-intensity-exporter, which has a namespace of its own.
 """
 
 import base64
@@ -9,7 +10,6 @@ import hashlib
 import re
 
 from carbonaware_operator.api.schema import API_VERSION
-from carbonaware_operator.api.sources import SecretReference
 from carbonaware_operator.api.zone import CarbonZoneStatus
 from carbonaware_operator.cluster.kube import (
     CARBON_ZONES,
@@ -35,27 +35,38 @@ _DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z
 
 
 class ZoneObjects:
-    """The objects around CarbonZones, read and written for one operator."""
+    """The objects around CarbonZones, read and written for one operator.
 
-    def __init__(self, kube: KubeClient, namespace: str) -> None:
-        self._kube, self._namespace = kube, namespace
+    reader: as whom, for messages.
+    """
 
-    async def text(self, reference: Reference) -> str:
-        """The text behind a key of a Secret or a ConfigMap; raises SignalError when there is none.
+    def __init__(self, kube: KubeClient, namespace: str, reader: str = "the operator") -> None:
+        self._kube, self._namespace, self._reader = kube, namespace, reader
 
-        Only whether it is there is told, never what it is.
+    async def texts(self, reference: Reference) -> dict[str, str]:
+        """The texts behind keys of a Secret or a ConfigMap; raises SignalError when one lacks.
+
+        Only whether they are there is told, never what they are.
         """
-        secret = isinstance(reference, SecretReference)
-        kind, word = (SECRETS, "Secret") if secret else (CONFIG_MAPS, "ConfigMap")
-        what = f"{word} {self._namespace}/{reference.name}"
-        if not _DNS_NAME.fullmatch(reference.name):
-            # It becomes a part of a path: `../` would leave the namespace.
-            raise SignalMisconfigured(f"{word} name must be a DNS name, not {reference.name!r}")
+        kind = SECRETS if reference.kind == "Secret" else CONFIG_MAPS
+        namespace = reference.namespace or self._namespace
+        for name in (namespace, reference.name):
+            if not _DNS_NAME.fullmatch(name):
+                # It becomes a part of a path: `../` would lead to another kind of object.
+                raise SignalMisconfigured(f"{reference.kind} name must be a DNS name, not {name!r}")
+        what = f"{reference.kind} {namespace}/{reference.name}"
         try:
-            found = await self._kube.get(kind, self._namespace, reference.name)
+            found = await self._kube.get(kind, namespace, reference.name)
         except ApiError as error:
-            raise _unread(what, error) from error
-        return _value(found, reference.key, what, secret=secret)
+            raise _unread(what, error, self._reader) from error
+        values = {
+            key: _value(found, key, what, secret=kind is SECRETS)
+            for key in (*reference.keys, *reference.optional)
+        }
+        for key in reference.keys:
+            if values[key] is None:
+                raise SignalMisconfigured(f"{what} must have the key {key!r}")
+        return {key: value for key, value in values.items() if value is not None}
 
     async def archive(self, zone_name: str) -> bytes | None:
         """The archive as it was last written; None when there is none. Raises ApiError."""
@@ -103,13 +114,13 @@ def archive_name(zone_name: str) -> str:
     return f"{name[: _MAX_NAME - len(digest) - 1].rstrip('-.')}-{digest}"
 
 
-def _value(found: Object, key: str, what: str, *, secret: bool) -> str:
+def _value(found: Object, key: str, what: str, *, secret: bool) -> str | None:
     plain = (found.get("data") or {}).get(key)
     if plain is not None and not secret:
         return str(plain)
     encoded = plain if secret else (found.get("binaryData") or {}).get(key)
     if encoded is None:
-        raise SignalMisconfigured(f"{what} must have the key {key!r}")
+        return None
     try:
         return base64.b64decode(encoded).decode()
     except (binascii.Error, UnicodeDecodeError):
@@ -117,9 +128,9 @@ def _value(found: Object, key: str, what: str, *, secret: bool) -> str:
         raise SignalMalformed(f"{what}, key {key!r}: must be text in UTF-8") from None
 
 
-def _unread(what: str, error: ApiError) -> SignalError:
+def _unread(what: str, error: ApiError, reader: str) -> SignalError:
     if error.status == 404:
         return SignalMisconfigured(f"{what} does not exist; create it, or name another one")
     if error.status == 403:
-        return SignalMisconfigured(f"the operator must be allowed to get {what}")
+        return SignalMisconfigured(f"{reader} must be allowed to get {what}")
     return SignalUnreachable(f"{what} could not be read from the API server")

@@ -10,6 +10,7 @@ writes.
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -58,9 +59,9 @@ class _Zone:
     record: ZoneRecord
     history: ZoneHistory
     signal: ZoneSignal = field(default_factory=ZoneSignal)
-    provider: Provider | None = None
-    text: str | None = field(default=None, repr=False)
-    text_read: float = 0.0
+    provider: Provider | None = field(default=None, repr=False)
+    texts: dict[str, str] = field(default_factory=dict, repr=False)
+    texts_read: float = -math.inf
     due: float = 0.0
     failures: int = 0
     written: CarbonZoneStatus | None = None
@@ -253,20 +254,20 @@ class SignalsLoop:
         """The zone's provider, made anew when what it refers to has changed."""
         source = zone.record.spec.source
         ref, now = reference(source), self._clock.monotonic()
-        if zone.provider and (ref is None or now - zone.text_read < REFERENCE_SECONDS):
+        if zone.provider and (ref is None or now - zone.texts_read < REFERENCE_SECONDS):
             return zone.provider
-        text = None
+        texts: dict[str, str] = {}
         if ref is not None:
             try:
-                text = await self._objects.text(ref)
+                texts = await self._objects.texts(ref)
             except SignalUnreachable:
                 if zone.provider is None:
                     raise
                 return zone.provider
-        if zone.provider is None or text != zone.text:
-            make = partial(provider, source, created=zone.record.created, text=text)
+        if zone.provider is None or texts != zone.texts:
+            make = partial(provider, source, created=zone.record.created, texts=texts)
             zone.provider = await asyncio.to_thread(make)
-        zone.text, zone.text_read = text, now
+        zone.texts, zone.texts_read = texts, now
         return zone.provider
 
     async def _ask(self, zone: _Zone, source: Provider) -> list[Point]:
@@ -313,7 +314,8 @@ class SignalsLoop:
         asked_for = min(error.retry_after or 0.0, RETRY_AFTER_LAST_SECONDS)
         zone.failures += 1
         zone.due = self._clock.monotonic() + max(delay, asked_for)
-        zone.provider = None
+        # The provider stays: WattTime allows so many log-ins. A new key makes it anew.
+        zone.texts_read = -math.inf
         zone.signal.fail(error)
         self._publish(zone)
 

@@ -2,7 +2,8 @@
 
     SignalError
     ├── SignalMisconfigured   the CarbonZone, its Secret or its ConfigMap must be changed
-    ├── SignalUnauthorized    the provider refuses the key, or the key's plan
+    ├── SignalUnauthorized    the provider refuses the key
+    │   └── SignalForbidden   the key is good, but its plan does not include what is asked
     ├── SignalZoneUnknown     the provider does not know the zone
     ├── SignalRateLimited     asked too often
     ├── SignalUnreachable     no answer: network, TLS, time-out, or the provider's own failure
@@ -37,9 +38,13 @@ class SignalMisconfigured(SignalError):  # noqa: N818 - the state of the signal,
 
 
 class SignalUnauthorized(SignalError):  # noqa: N818
-    """The provider refuses the key, or the key's plan does not include what is asked."""
+    """The provider refuses the key."""
 
     reason = SignalReason.UNAUTHORIZED
+
+
+class SignalForbidden(SignalUnauthorized):
+    """The provider knows the key, and its plan does not include what is asked."""
 
 
 class SignalZoneUnknown(SignalError):  # noqa: N818

@@ -30,6 +30,7 @@ class PointKind(StrEnum):
 
     ACTUAL = "actual"
     ESTIMATE = "estimate"
+    FORECAST = "forecast"
 
 
 @dataclass(frozen=True, slots=True)
