@@ -170,9 +170,10 @@ class TestZones:
 
         header, de, fr = lines(kubectl_carbonaware("zones").stdout)
 
-        assert ["NAME", "gCO2e/kWh", "SOURCE", "FRESH", "REASON", "AGE", "JOBS HELD"] == header
-        assert ["de", "300", "Static", "yes", "Current", "1 h", "2"] == de
-        assert ["fr", "~420", "Static", "no", "Stale", "-", "0"] == fr
+        names = ["NAME", "gCO2e/kWh", "NEXT 24 H", "SOURCE", "FRESH", "REASON", "AGE", "JOBS HELD"]
+        assert names == header
+        assert ["de", "300", "-", "Static", "yes", "Current", "1 h", "2"] == de
+        assert ["fr", "~420", "-", "Static", "no", "Stale", "-", "0"] == fr
 
     def test_do_not_guess_the_count_for_users_who_may_not_list_all_jobs(
         self, api: StandInApi, kubectl_carbonaware: Run

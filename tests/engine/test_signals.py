@@ -221,7 +221,7 @@ class TestOutlook:
         await asyncio.wait_for(world.loop.primed(), 5)
 
         signal = Signal(300_000, "Static", NOON, at(2 * 3600))
-        fallback = Fallback(473_000, "world mean of 2024 (Ember)")
+        fallback = Fallback(342_000, "Electricity Maps, zone DE, 2025")
         assert Outlook("de", signal, fallback) == world.outlook()
         assert SignalReason.MISCONFIGURED == world.reason("fr")
         assert {"de", "fr"} == set(world.changes)
@@ -322,7 +322,7 @@ class TestErrors:
         world.clock.step(2 * 3600)
         await world.moves(11, until=lambda: world.grams() is None)
         assert Missing(SignalReason.UNAUTHORIZED, "renew the key") == world.outlook().current
-        await eventually(lambda: world.condition("Fresh")[:2] == ("False", "Unauthorized"))
+        await eventually(lambda: world.condition("Fresh")[:2] == ("False", "UsingFallback"))
         assert "current" not in world.status()
 
     async def test_are_tried_again_later_each_time(self, world: World, scripted: ScriptedSource):

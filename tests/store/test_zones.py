@@ -3,7 +3,7 @@
 import pytest
 
 from builders import NOON, a_zone_body, an_outlook
-from carbonaware_operator.store.zones import ZoneStore, zone_record
+from carbonaware_operator.store.zones import ZoneReading, ZoneStore, zone_record
 
 
 class TestZoneStore:
@@ -22,10 +22,11 @@ class TestZoneStore:
         zones = ZoneStore()
         zones.apply(zone_record(a_zone_body()))
         zones.set_outlook(an_outlook())
+        zones.readings["de"] = ZoneReading(None, None, None, None, None)
 
         zones.forget("de")
 
-        assert ({}, {}) == (zones.records, zones.outlooks)
+        assert ({}, {}, {}) == (zones.records, zones.outlooks, zones.readings)
 
 
 class TestZoneRecord:

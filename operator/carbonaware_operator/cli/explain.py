@@ -78,7 +78,7 @@ async def explain(kube: KubeClient, namespace: str, name: str, now: Instant) -> 
     job = await find_job(kube, namespace, name)
     zone_name = job.record.zone_name
     zone = await find_zone(kube, zone_name) if zone_name else None
-    return explained(job, outlook_of(zone) if zone else None, now)
+    return explained(job, outlook_of(zone, now) if zone else None, now)
 
 
 def explained(job: FoundJob, outlook: Outlook | None, now: Instant) -> Explanation:

@@ -51,15 +51,15 @@ class ListedJob:
         return self.progress.released or self.progress.planned_start
 
 
-async def listed_jobs(kube: KubeClient, namespace: str | None) -> list[ListedJob]:
+async def listed_jobs(kube: KubeClient, namespace: str | None, now: Instant) -> list[ListedJob]:
     """All jobs of a namespace, or of all with None, by name. Raises CommandError, ApiError."""
     outlooks, bodies = await asyncio.gather(
-        _outlooks(kube), _collected(kube, CARBON_AWARE_JOBS, namespace)
+        _outlooks(kube, now), _collected(kube, CARBON_AWARE_JOBS, namespace)
     )
     return sorted((_listed(b, outlooks) for b in bodies), key=lambda j: (j.namespace, j.name))
 
 
-async def _outlooks(kube: KubeClient) -> dict[str, Outlook]:
+async def _outlooks(kube: KubeClient, now: Instant) -> dict[str, Outlook]:
     """Zones are for the whole cluster: who may not read them still gets the list of their jobs."""
     try:
         zones = [zone_record(body) for body in await _collected(kube, CARBON_ZONES, None)]
@@ -69,7 +69,7 @@ async def _outlooks(kube: KubeClient) -> dict[str, Outlook]:
         raise
     except ValueError as error:
         raise unreadable("a CarbonZone") from error
-    return {zone.name: outlook_of(zone) for zone in zones}
+    return {zone.name: outlook_of(zone, now) for zone in zones}
 
 
 async def _collected(kube: KubeClient, kind: Any, namespace: str | None) -> list[Object]:

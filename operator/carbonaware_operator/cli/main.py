@@ -9,9 +9,11 @@ import click
 
 from carbonaware_operator.cli import actions, jobs, zones
 from carbonaware_operator.cli import explain as explaining
+from carbonaware_operator.cli import zone_check as checking
 from carbonaware_operator.cli.account import print_explanation
 from carbonaware_operator.cli.output import print_document, print_line, print_note, print_table
 from carbonaware_operator.cli.session import Target, run
+from carbonaware_operator.cli.zone_check import print_check
 from carbonaware_operator.cluster.kube import KubeClient
 from carbonaware_operator.quantities.durations import DurationError, parse_duration
 from carbonaware_operator.quantities.instants import Instant
@@ -96,7 +98,8 @@ def list_(all_namespaces: bool, output: str, namespace: str | None, **cluster: s
         raise click.UsageError("-A and -n exclude each other")
 
     async def command(kube: KubeClient, in_effect: str) -> tuple[list[jobs.ListedJob], str]:
-        return await jobs.listed_jobs(kube, None if all_namespaces else in_effect), in_effect
+        namespace = None if all_namespaces else in_effect
+        return await jobs.listed_jobs(kube, namespace, _now()), in_effect
 
     found, in_effect = run(Target(namespace=namespace, **cluster), command)
     if output in ("json", "yaml"):
@@ -199,22 +202,51 @@ def _set_suspend(job: str, suspend: bool, target: Target) -> None:
     print_line(run(target, command))
 
 
-@cli.command("zones", epilog=EXIT_CODES)
+@cli.group("zones", invoke_without_command=True, epilog=EXIT_CODES)
 @_output("table", "json", "yaml")
 @_with_cluster
-def zones_(output: str, **cluster: str | None) -> None:
+@click.pass_context
+def zones_(context: click.Context, /, output: str, **cluster: str | None) -> None:
     """List grid zones and their intensity now.
 
     A tilde marks the fallback value that is decided on while the source has none that is fresh.
+    NEXT 24 H is the forecast from now on, an hour for each bar, lowest to highest.
     """
-    found = run(Target(**cluster), lambda kube, _: zones.listed_zones(kube))
+    if context.invoked_subcommand:
+        context.obj = cluster
+        return
+    found = run(Target(**cluster), lambda kube, _: zones.listed_zones(kube, _now()))
     if output != "table":
         print_document(zones.document(found), output)
     elif not found:
         print_note("No CarbonZones in the cluster.")
     else:
-        now = _now()
-        print_table(zones.HEADER, [zones.row(zone, now) for zone in found])
+        print_table(zones.HEADER, [zones.row(zone) for zone in found])
+
+
+@zones_.command("check", epilog=EXIT_CODES)
+@click.argument("zone")
+@click.option(
+    "--operator-namespace",
+    default="carbonaware-system",
+    show_default=True,
+    help="Namespace of the operator, where the Secrets and ConfigMaps of zones are.",
+)
+@_with_cluster
+@click.pass_obj
+def check_zone(
+    of_group: dict[str, str | None], /, zone: str, operator_namespace: str, **cluster: str | None
+) -> None:
+    """Ask the providers of ZONE from this machine, and say what its keys may do.
+
+    Secrets are read with your own rights, and never shown. Exit code 1 when a provider refuses.
+    """
+    target = Target(**{name: cluster[name] or of_group[name] for name in cluster})
+    checks = run(target, lambda kube, _: checking.check(kube, operator_namespace, zone))
+    for check in checks:
+        print_check(check)
+    if any(check.error for check in checks):
+        raise click.exceptions.Exit(1)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,74 @@
 """What the cluster shows of a zone, as the outlook that decide() takes."""
 
+from datetime import timedelta
+
 from carbonaware_operator.api.reasons import SignalReason
 from carbonaware_operator.api.schema import Condition
 from carbonaware_operator.api.zone import CurrentIntensity
-from carbonaware_operator.grid.fallback import fallback_intensity
+from carbonaware_operator.grid.fallback import FallbackIntensity, Known, fallback_intensity
+from carbonaware_operator.grid.points import Forecast
 from carbonaware_operator.planning.outlook import Fallback, Missing, Outlook, Signal
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
-from carbonaware_operator.quantities.instants import parse_instant
+from carbonaware_operator.quantities.instants import Instant, parse_instant
 from carbonaware_operator.store.zones import ZoneRecord
 
 
-def outlook_of(zone: ZoneRecord) -> Outlook:
+def outlook_of(zone: ZoneRecord, now: Instant) -> Outlook:
     """The outlook that the operator's status of the zone amounts to."""
-    fallback = fallback_intensity(zone.spec)
-    return Outlook(zone.name, _current(zone), Fallback(fallback.intensity, fallback.source))
+    fallback = fallback_of(zone, now)
+    return Outlook(zone.name, _current(zone), Fallback(fallback.intensity, fallback.origin))
+
+
+def fallback_of(zone: ZoneRecord, now: Instant) -> FallbackIntensity:
+    """What the operator says that stands in; else what would, by what the status holds."""
+    said = zone.status.fallback
+    if said is None:
+        return fallback_intensity(zone.spec, Known(zone.name, forecast_of(zone)), now)
+    return FallbackIntensity(
+        MilligramsPerKWh(said.milligrams_per_kwh),
+        said.level,
+        said.source,
+        said.year,
+        said.emission_factors,
+        said.typical_day,
+    )
+
+
+def forecast_of(zone: ZoneRecord) -> Forecast | None:
+    """The forecast in the zone's status."""
+    said = zone.status.forecast
+    if said is None:
+        return None
+    return Forecast(
+        issued=parse_instant(said.issued_time),
+        start=parse_instant(said.start_time),
+        step=timedelta(seconds=said.step_seconds),
+        values=tuple(MilligramsPerKWh(value) for value in said.milligrams_per_kwh),
+        source=said.source,
+    )
 
 
 def freshness(zone: ZoneRecord) -> Condition | None:
     """The zone's condition `Fresh`; None before the operator has asked the source."""
-    return next((c for c in zone.status.conditions or [] if c.type == "Fresh"), None)
+    return _condition(zone, "Fresh")
+
+
+def _condition(zone: ZoneRecord, type_: str) -> Condition | None:
+    return next((c for c in zone.status.conditions or [] if c.type == type_), None)
+
+
+def not_fresh_reason(zone: ZoneRecord) -> SignalReason | None:
+    """Why its intensity is not fresh; None when it is, or before the source has been asked.
+
+    What the source answered tells more than that a fallback is used; a source that answers, and
+    yet has nothing fresh, is stale.
+    """
+    fresh, ready = freshness(zone), _condition(zone, "Ready")
+    if fresh is None or fresh.status == "True":
+        return None
+    said = [ready.reason] if ready and ready.status != "True" else []
+    known = set(SignalReason) - {SignalReason.USING_FALLBACK}
+    return next((SignalReason(r) for r in (*said, fresh.reason) if r in known), SignalReason.STALE)
 
 
 def intensity_in_effect(outlook: Outlook) -> MilligramsPerKWh:
@@ -38,9 +88,7 @@ def _current(zone: ZoneRecord) -> Signal | Missing:
         return Missing(SignalReason.STALE, "the operator has not asked its source yet")
     if fresh.status == "True" and zone.status.current:
         return _signal(zone.status.current)
-    known = fresh.reason in set(SignalReason)
-    reason = SignalReason(fresh.reason) if known else SignalReason.STALE
-    return Missing(reason, fresh.message)
+    return Missing(not_fresh_reason(zone) or SignalReason.STALE, fresh.message)
 
 
 def _signal(current: CurrentIntensity) -> Signal:

@@ -1,22 +1,34 @@
-"""`zones`: the intensity of every CarbonZone, how fresh it is, and how many jobs wait for it."""
+"""`zones`: the intensity of every CarbonZone, now and expected, and how many jobs wait for it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from carbonaware_operator.api.reasons import SignalReason
 from carbonaware_operator.cli.jobs import listed_jobs
 from carbonaware_operator.cli.lookup import unreadable
-from carbonaware_operator.cli.outlooks import freshness, grams, outlook_of
+from carbonaware_operator.cli.outlooks import (
+    fallback_of,
+    forecast_of,
+    freshness,
+    grams,
+    not_fresh_reason,
+)
 from carbonaware_operator.cli.output import MISSING
 from carbonaware_operator.cli.states import State
 from carbonaware_operator.cli.times import span
 from carbonaware_operator.cluster.kube import CARBON_ZONES, ApiError, KubeClient
-from carbonaware_operator.planning.outlook import Fallback
+from carbonaware_operator.grid.fallback import FallbackIntensity
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant, parse_instant
 from carbonaware_operator.store.zones import ZoneRecord, zone_record
 
-HEADER = ("NAME", "gCO2e/kWh", "SOURCE", "FRESH", "REASON", "AGE", "JOBS HELD")
+HEADER = ("NAME", "gCO2e/kWh", "NEXT 24 H", "SOURCE", "FRESH", "REASON", "AGE", "JOBS HELD")
+
+_BARS = "▁▂▃▄▅▆▇█"
+_UNKNOWN_HOUR = "·"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,7 @@ class ListedZone:
 
     zone: ZoneRecord
     held: int | None
+    now: Instant
 
     @property
     def fresh(self) -> bool:
@@ -35,30 +48,36 @@ class ListedZone:
     @property
     def reason(self) -> str:
         """Why it is fresh or not; empty before the operator has asked the source."""
-        condition = freshness(self.zone)
-        return condition.reason if condition else ""
+        return not_fresh_reason(self.zone) or (SignalReason.CURRENT if self.fresh else "")
 
     @property
-    def fallback(self) -> Fallback:
+    def fallback(self) -> FallbackIntensity:
         """What is decided on while it is not fresh."""
-        return outlook_of(self.zone).fallback
+        return fallback_of(self.zone, self.now)
+
+    @property
+    def expected(self) -> list[MilligramsPerKWh | None]:
+        """What is forecast of now and each of the 23 hours after it; None where nothing is."""
+        forecast = forecast_of(self.zone)
+        hours = (self.now + timedelta(hours=hour) for hour in range(24))
+        return [forecast.at(hour) if forecast else None for hour in hours]
 
 
-async def listed_zones(kube: KubeClient) -> list[ListedZone]:
+async def listed_zones(kube: KubeClient, now: Instant) -> list[ListedZone]:
     """All zones, by name. Raises CommandError, ApiError."""
     try:
         zones = [zone_record(body) async for body in kube.list(CARBON_ZONES)]
     except ValueError as error:
         raise unreadable("a CarbonZone") from error
-    held = await _held(kube)
-    counted = (ListedZone(z, None if held is None else held[z.name]) for z in zones)
+    held = await _held(kube, now)
+    counted = (ListedZone(z, None if held is None else held[z.name], now) for z in zones)
     return sorted(counted, key=lambda listed: listed.zone.name)
 
 
-async def _held(kube: KubeClient) -> Counter[str] | None:
+async def _held(kube: KubeClient, now: Instant) -> Counter[str] | None:
     """Held jobs by zone; None for users who may list only their own namespaces."""
     try:
-        jobs = await listed_jobs(kube, None)
+        jobs = await listed_jobs(kube, None, now)
     except ApiError as error:
         if error.status == 403:
             return None
@@ -67,16 +86,17 @@ async def _held(kube: KubeClient) -> Counter[str] | None:
     return Counter(j.zone_name for j in jobs if j.zone_name and j.standing.state in waiting)
 
 
-def row(listed: ListedZone, now: Instant) -> list[str]:
+def row(listed: ListedZone) -> list[str]:
     """The cells of one zone; the fallback value, marked by a tilde, while nothing is fresh."""
     current = listed.zone.status.current
     return [
         listed.zone.name,
         _intensity(listed),
+        sparkline(listed.expected),
         current.source if current else listed.zone.spec.source.type.value,
         "yes" if listed.fresh else "no",
         listed.reason or MISSING,
-        span(now - parse_instant(current.observed_time)) if current else MISSING,
+        span(listed.now - parse_instant(current.observed_time)) if current else MISSING,
         "?" if listed.held is None else str(listed.held),
     ]
 
@@ -86,6 +106,19 @@ def _intensity(listed: ListedZone) -> str:
     if listed.fresh and current:
         return grams(MilligramsPerKWh(current.milligrams_per_kwh))
     return f"~{grams(listed.fallback.intensity)}"
+
+
+def sparkline(values: Sequence[MilligramsPerKWh | None]) -> str:
+    """A bar for each value, the lowest and the highest of them at the ends of the scale."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return MISSING
+    low, width = min(known), max(known) - min(known) or 1
+    steps = len(_BARS) - 1
+    return "".join(
+        _UNKNOWN_HOUR if value is None else _BARS[(value - low) * steps // width]
+        for value in values
+    )
 
 
 def document(zones: list[ListedZone]) -> dict[str, Any]:
@@ -105,6 +138,9 @@ def _item(listed: ListedZone) -> dict[str, Any]:
         "reason": condition.reason if condition else None,
         "message": condition.message if condition else None,
         "fallbackMilligramsPerKWh": listed.fallback.intensity,
+        "fallbackLevel": listed.fallback.level,
         "fallbackSource": listed.fallback.source,
+        "fallbackYear": listed.fallback.year,
+        "expectedMilligramsPerKWh": listed.expected,
         "jobsHeld": listed.held,
     }

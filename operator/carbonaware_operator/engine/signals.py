@@ -23,7 +23,8 @@ from carbonaware_operator.cluster.kube import ApiError, KubeClient
 from carbonaware_operator.cluster.zones import ZoneObjects
 from carbonaware_operator.engine.clock import Clock
 from carbonaware_operator.engine.zone_history import ZoneHistory
-from carbonaware_operator.engine.zone_signal import ZoneSignal, zone_status
+from carbonaware_operator.engine.zone_signal import ZoneSignal
+from carbonaware_operator.engine.zone_status import zone_status
 from carbonaware_operator.grid.archive import Archive
 from carbonaware_operator.grid.errors import SignalError, SignalMalformed, SignalUnreachable
 from carbonaware_operator.grid.points import Point
@@ -196,7 +197,9 @@ class SignalsLoop:
         name = zone.record.name
         if not zone.signal.asked or name not in self._store.records:
             return
-        outlook = zone.signal.outlook(zone.record, self._clock.now())
+        now = self._clock.now()
+        self._store.readings[name] = zone.signal.reading(zone.record, now)
+        outlook = zone.signal.outlook(zone.record, now)
         if self._store.set_outlook(outlook):
             self._on_change(name)
         self._published.set()
@@ -252,7 +255,8 @@ class SignalsLoop:
 
     async def _provider(self, zone: _Zone) -> Provider:
         """The zone's provider, made anew when what it refers to has changed."""
-        source = zone.record.spec.source
+        spec = zone.record.spec
+        source = spec.accounting_source or spec.source
         ref, now = reference(source), self._clock.monotonic()
         if zone.provider and (ref is None or now - zone.texts_read < REFERENCE_SECONDS):
             return zone.provider

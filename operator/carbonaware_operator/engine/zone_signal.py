@@ -1,34 +1,36 @@
-"""What is known of one zone's signal, and what follows from it for the planner and for users."""
+"""What is known of one zone's signals, and what follows from it for the planner."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Generic, TypeVar
 
 from carbonaware_operator.api.reasons import SignalReason
-from carbonaware_operator.api.schema import Condition
-from carbonaware_operator.api.zone import CarbonZoneStatus, CurrentIntensity, History
 from carbonaware_operator.grid.errors import SignalError
-from carbonaware_operator.grid.fallback import fallback_intensity
-from carbonaware_operator.grid.points import Point, PointKind
+from carbonaware_operator.grid.fallback import FallbackIntensity, Known, fallback_intensity
+from carbonaware_operator.grid.points import Forecast, MarginalPoint, Point, PointKind
 from carbonaware_operator.grid.provider import Cadence
+from carbonaware_operator.grid.typical_day import TypicalDay
 from carbonaware_operator.planning.outlook import Fallback, Missing, Outlook, Signal
 from carbonaware_operator.quantities.instants import Instant, format_instant
-from carbonaware_operator.store.zones import ZoneRecord
+from carbonaware_operator.store.zones import ZoneReading, ZoneRecord
+
+PointT = TypeVar("PointT", Point, MarginalPoint)
 
 
 @dataclass(slots=True)
-class ZoneSignal:
-    """The newest value of a zone, how long it can be used, and what went wrong since.
+class Latest(Generic[PointT]):
+    """The newest value of one source, how long it can be used, and what went wrong since.
 
-    asked: whether there has been any answer or error yet; before, there is no outlook.
+    asked: whether there has been any answer or error yet.
     """
 
-    newest: Point | None = None
+    newest: PointT | None = None
     valid_until: Instant | None = None
     error: SignalError | None = None
     asked: bool = False
 
-    def take(self, points: Sequence[Point], cadence: Cadence) -> None:
+    def take(self, points: Sequence[PointT], cadence: Cadence) -> None:
         """The source has answered; `points` are in order of time."""
         self.asked, self.error = True, None
         if points and (self.newest is None or points[-1].start >= self.newest.start):
@@ -39,15 +41,44 @@ class ZoneSignal:
         """The source could not be asked, or gave no usable answer."""
         self.asked, self.error = True, error
 
-    def current(self, now: Instant) -> Point | None:
+    def current(self, now: Instant) -> PointT | None:
         """The value that can be used now."""
         return self.newest if self.valid_until and now < self.valid_until else None
 
+
+@dataclass(slots=True)
+class ZoneSignal(Latest[Point]):
+    """The average that a zone is decided on, and what else is known of the zone.
+
+    marginal: what its `source` says, where that is marginal; it is shown and decides nothing.
+    forecast: what was last expected of the average; day: the typical day of its archive.
+    """
+
+    marginal: Latest[MarginalPoint] = field(default_factory=Latest)
+    forecast: Forecast | None = None
+    day: TypicalDay | None = None
+
     def outlook(self, record: ZoneRecord, now: Instant) -> Outlook:
-        """The zone as the planner sees it."""
-        fallback = fallback_intensity(record.spec)
+        """The zone as the planner sees it; before the source has been asked there is none."""
+        fallback = self.fallback(record, now)
         return Outlook(
-            record.name, self._signal(now), Fallback(fallback.intensity, fallback.source)
+            record.name, self._signal(now), Fallback(fallback.intensity, fallback.origin)
+        )
+
+    def fallback(self, record: ZoneRecord, now: Instant) -> FallbackIntensity:
+        """What stands in for the average while none is current."""
+        known = Known(record.name, self.forecast, self.day)
+        return fallback_intensity(record.spec, known, now)
+
+    def reading(self, record: ZoneRecord, now: Instant) -> ZoneReading:
+        """The zone as metrics show it."""
+        current = self.current(now)
+        return ZoneReading(
+            newest=self.newest,
+            current=current,
+            marginal=self.marginal.current(now),
+            forecast=self.forecast,
+            fallback=None if current else self.fallback(record, now),
         )
 
     def _signal(self, now: Instant) -> Signal | Missing:
@@ -64,82 +95,3 @@ class ZoneSignal:
             return Missing(SignalReason.STALE, "the source has no value for now")
         end = format_instant(self.newest.end)
         return Missing(SignalReason.STALE, f"the source has no value after {end}")
-
-
-def zone_status(
-    signal: ZoneSignal,
-    record: ZoneRecord,
-    previous: CarbonZoneStatus,
-    history: History | None,
-    now: Instant,
-) -> CarbonZoneStatus:
-    """What users see of the zone; equal to `previous` when nothing of it has changed."""
-    return CarbonZoneStatus(
-        observed_generation=record.generation,
-        current=_current(signal.current(now)),
-        history=history,
-        conditions=[
-            _condition(type_, verdict, record.generation, previous, now)
-            for type_, verdict in (
-                ("Ready", _ready(signal)),
-                ("Fresh", _fresh(signal, record, now)),
-            )
-        ],
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    holds: bool
-    reason: SignalReason
-    message: str
-
-
-def _ready(signal: ZoneSignal) -> _Verdict:
-    if signal.error is not None:
-        return _Verdict(False, signal.error.reason, str(signal.error))
-    return _Verdict(True, SignalReason.CURRENT, "the source answers")
-
-
-def _fresh(signal: ZoneSignal, record: ZoneRecord, now: Instant) -> _Verdict:
-    outlook = signal.outlook(record, now)
-    if isinstance(outlook.current, Signal):
-        return _Verdict(True, SignalReason.CURRENT, "the intensity is current")
-    fallback = outlook.fallback
-    return _Verdict(
-        False,
-        outlook.current.reason,
-        f"{outlook.current.detail}; until then jobs may be decided on with the fallback,"
-        f" {fallback.intensity / 1000:g} gCO2e/kWh, from {fallback.source}",
-    )
-
-
-def _condition(
-    type_: str, verdict: _Verdict, generation: int, previous: CarbonZoneStatus, now: Instant
-) -> Condition:
-    status = "True" if verdict.holds else "False"
-    before = next((c for c in previous.conditions or [] if c.type == type_), None)
-    changed = before is None or before.status != status
-    return Condition(
-        type=type_,
-        status=status,
-        reason=verdict.reason,
-        message=verdict.message,
-        last_transition_time=(
-            format_instant(now) if before is None or changed else before.last_transition_time
-        ),
-        observed_generation=generation,
-    )
-
-
-def _current(point: Point | None) -> CurrentIntensity | None:
-    if point is None:
-        return None
-    return CurrentIntensity(
-        milligrams_per_kwh=point.intensity,
-        signal="Average",
-        emission_factors=point.factors,
-        source=point.source,
-        observed_time=format_instant(point.start),
-        estimated=point.kind is PointKind.ESTIMATE,
-    )

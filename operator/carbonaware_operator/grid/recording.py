@@ -13,7 +13,7 @@ from pathlib import Path
 from carbonaware_operator.api.sources import EmissionFactors
 from carbonaware_operator.grid.errors import SignalMalformed, SignalMisconfigured
 from carbonaware_operator.grid.points import Point, PointKind, intensity_of
-from carbonaware_operator.grid.provider import Cadence
+from carbonaware_operator.grid.provider import Access, Cadence
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant, parse_instant
 
@@ -54,6 +54,12 @@ class Recording:
         """One question for each row, at most one a second."""
         row = self.series.step.total_seconds() / self.speed
         return Cadence(poll=max(1.0, row), stale=_STALE_SECONDS)
+
+    def check(self) -> Access:
+        """What was recorded; that it can be read was found out by making the provider."""
+        rows, step = len(self.series.values), self.series.step
+        end = "starts again at its end" if self.loop else "ends there for good"
+        return Access((f"recording, {rows} rows of {step}; {end}",))
 
     def points(self, start: Instant, end: Instant) -> list[Point]:
         """The rows that are played in [start, end]; none before the creation."""

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from carbonaware_operator.api.sources import EmissionFactors
 from carbonaware_operator.grid.points import Point, PointKind
-from carbonaware_operator.grid.provider import Cadence
+from carbonaware_operator.grid.provider import Access, Cadence
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.quantities.periods import HOUR_SECONDS, period_start
@@ -22,6 +22,10 @@ class Static:
     source: str = "Static"
     factors: EmissionFactors | None = None
     cadence: Cadence = _CADENCE
+
+    def check(self) -> Access:
+        """A value that needs nobody to be asked."""
+        return Access(("intensity, always the same",))
 
     def points(self, start: Instant, end: Instant) -> list[Point]:
         """One point, up to the end of the UTC hour that holds `end`."""

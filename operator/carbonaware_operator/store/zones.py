@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carbonaware_operator.api.zone import CarbonZoneSpec, CarbonZoneStatus
+from carbonaware_operator.grid.fallback import FallbackIntensity
+from carbonaware_operator.grid.points import Forecast, MarginalPoint, Point
 from carbonaware_operator.planning.outlook import Outlook
 from carbonaware_operator.quantities.instants import Instant, parse_instant
 
@@ -33,12 +35,28 @@ def zone_record(body: dict[str, Any]) -> ZoneRecord:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ZoneReading:
+    """What is known of a zone's grid now, for those who show it.
+
+    newest: the last average value, however old; current: the same, while it can be used;
+    fallback: what stands in while it cannot.
+    """
+
+    newest: Point | None
+    current: Point | None
+    marginal: MarginalPoint | None
+    forecast: Forecast | None
+    fallback: FallbackIntensity | None
+
+
 @dataclass(slots=True)
 class ZoneStore:
-    """All zones by name, and their outlooks."""
+    """All zones by name, and what the signals loop made of them."""
 
     records: dict[str, ZoneRecord] = field(default_factory=dict)
     outlooks: dict[str, Outlook] = field(default_factory=dict)
+    readings: dict[str, ZoneReading] = field(default_factory=dict)
 
     def apply(self, record: ZoneRecord) -> None:
         """Take in a created or changed zone."""
@@ -48,6 +66,7 @@ class ZoneStore:
         """Take out a deleted zone."""
         self.records.pop(name, None)
         self.outlooks.pop(name, None)
+        self.readings.pop(name, None)
 
     def set_outlook(self, outlook: Outlook) -> bool:
         """Keep a new outlook; true when it differs from the one before."""

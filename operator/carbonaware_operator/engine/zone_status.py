@@ -1,0 +1,141 @@
+"""The status of a CarbonZone: what users see of its signals."""
+
+from dataclasses import dataclass
+
+from carbonaware_operator.api.reasons import SignalReason
+from carbonaware_operator.api.schema import Condition
+from carbonaware_operator.api.sources import SignalKind
+from carbonaware_operator.api.zone import (
+    CarbonZoneStatus,
+    CurrentIntensity,
+    FallbackInEffect,
+    ForecastIntensity,
+    History,
+)
+from carbonaware_operator.engine.zone_signal import ZoneSignal
+from carbonaware_operator.grid.points import Forecast, MarginalPoint, Point, PointKind
+from carbonaware_operator.planning.outlook import Signal
+from carbonaware_operator.quantities.instants import Instant, format_instant
+from carbonaware_operator.store.zones import ZoneReading, ZoneRecord
+
+
+def zone_status(
+    signal: ZoneSignal,
+    record: ZoneRecord,
+    previous: CarbonZoneStatus,
+    history: History | None,
+    now: Instant,
+) -> CarbonZoneStatus:
+    """What users see of the zone; equal to `previous` when nothing of it has changed."""
+    reading = signal.reading(record, now)
+    return CarbonZoneStatus(
+        observed_generation=record.generation,
+        current=_average(reading.current),
+        marginal=_marginal(reading.marginal),
+        forecast=_forecast(reading.forecast),
+        fallback=_fallback(reading),
+        history=history,
+        conditions=[
+            _condition(type_, verdict, record.generation, previous, now)
+            for type_, verdict in (
+                ("Ready", _ready(signal)),
+                ("Fresh", _fresh(signal, record, now)),
+            )
+        ],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    holds: bool
+    reason: SignalReason
+    message: str
+
+
+def _ready(signal: ZoneSignal) -> _Verdict:
+    if signal.error is not None:
+        return _Verdict(False, signal.error.reason, str(signal.error))
+    if signal.marginal.error is not None:
+        error = signal.marginal.error
+        return _Verdict(False, error.reason, f"marginal intensity: {error}")
+    return _Verdict(True, SignalReason.CURRENT, "the source answers")
+
+
+def _fresh(signal: ZoneSignal, record: ZoneRecord, now: Instant) -> _Verdict:
+    outlook = signal.outlook(record, now)
+    if isinstance(outlook.current, Signal):
+        return _Verdict(True, SignalReason.CURRENT, "the intensity is current")
+    fallback = outlook.fallback
+    return _Verdict(
+        False,
+        SignalReason.USING_FALLBACK,
+        f"{outlook.current.detail}; until then jobs may be decided on with the fallback,"
+        f" {fallback.intensity / 1000:g} gCO2e/kWh, from {fallback.source}",
+    )
+
+
+def _condition(
+    type_: str, verdict: _Verdict, generation: int, previous: CarbonZoneStatus, now: Instant
+) -> Condition:
+    status = "True" if verdict.holds else "False"
+    before = next((c for c in previous.conditions or [] if c.type == type_), None)
+    changed = before is None or before.status != status
+    return Condition(
+        type=type_,
+        status=status,
+        reason=verdict.reason,
+        message=verdict.message,
+        last_transition_time=(
+            format_instant(now) if before is None or changed else before.last_transition_time
+        ),
+        observed_generation=generation,
+    )
+
+
+def _average(point: Point | None) -> CurrentIntensity | None:
+    return None if point is None else _current(point, point.intensity, SignalKind.AVERAGE)
+
+
+def _marginal(point: MarginalPoint | None) -> CurrentIntensity | None:
+    if point is None:
+        return None
+    return _current(point, point.intensity.marginal_milligrams_per_kwh, SignalKind.MARGINAL)
+
+
+def _current(
+    point: Point | MarginalPoint, milligrams_per_kwh: int, kind: SignalKind
+) -> CurrentIntensity:
+    return CurrentIntensity(
+        milligrams_per_kwh=milligrams_per_kwh,
+        signal=kind,
+        emission_factors=point.factors,
+        source=point.source,
+        observed_time=format_instant(point.start),
+        estimated=point.kind is PointKind.ESTIMATE,
+    )
+
+
+def _forecast(forecast: Forecast | None) -> ForecastIntensity | None:
+    if forecast is None:
+        return None
+    return ForecastIntensity(
+        issued_time=format_instant(forecast.issued),
+        start_time=format_instant(forecast.start),
+        step_seconds=int(forecast.step.total_seconds()),
+        milligrams_per_kwh=list(forecast.values),
+        source=forecast.source,
+    )
+
+
+def _fallback(reading: ZoneReading) -> FallbackInEffect | None:
+    fallback = reading.fallback
+    if fallback is None:
+        return None
+    return FallbackInEffect(
+        milligrams_per_kwh=fallback.intensity,
+        level=fallback.level,
+        source=fallback.source,
+        emission_factors=fallback.factors,
+        year=fallback.year,
+        typical_day=fallback.typical_day,
+    )
