@@ -62,7 +62,9 @@ class Operator:
         settings = self.settings
         defaults = ScheduleDefaults(max_delay=settings.default_max_delay)
         self.jobs = JobStore(default_zone=settings.default_zone, defaults=defaults)
-        self.metrics = OperatorMetrics(self.jobs, self.zones, version("carbonaware"))
+        self.metrics = OperatorMetrics(
+            self.jobs, self.zones, version("carbonaware"), self.clock.now
+        )
         self.elector = self._elector()
         self.metrics.led_by(self._leading)
         self.planner = self._planner()

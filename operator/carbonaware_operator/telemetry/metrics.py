@@ -2,41 +2,39 @@
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from carbonaware_operator.planning.outlook import Signal
 from carbonaware_operator.quantities.energy import MICROJOULES_PER_JOULE
+from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.store.jobs import JobStore
 from carbonaware_operator.store.zones import ZoneStore
+from carbonaware_operator.telemetry import grid_metrics
 
 _PASS_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
 _WRITE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_REQUEST_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _HOLD_BUCKETS = (60, 600, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 48 * 3600, 168 * 3600)
 
 
 _JOBS = "carbonaware_jobs"
-_INTENSITY = "carbonaware_grid_intensity_grams_per_kilowatt_hour"
 STORE_LABELS = {
     _JOBS: ("namespace", "zone", "state", "reason"),
-    _INTENSITY: ("zone", "signal", "source"),
+    **grid_metrics.LABELS,
 }
 
 
-class StoreCollector(Collector):
+class JobCollector(Collector):
     """Gauges read from the store at a scrape, so that what is gone leaves no series behind."""
 
-    def __init__(self, jobs: JobStore, zones: ZoneStore) -> None:
-        self._jobs, self._zones = jobs, zones
+    def __init__(self, jobs: JobStore) -> None:
+        self._jobs = jobs
 
     def collect(self) -> Iterable[Metric]:
-        """The jobs by state and reason, and the intensity of every zone."""
-        yield self._job_counts()
-        yield self._intensities()
-
-    def _job_counts(self) -> Metric:
+        """The jobs by state and reason."""
         family = GaugeMetricFamily(
             _JOBS,
             "CarbonAwareJobs by state and the reason for it",
@@ -44,27 +42,22 @@ class StoreCollector(Collector):
         )
         for labels, count in Tally(self._jobs.by_reason()).items():
             family.add_metric(labels, count)
-        return family
-
-    def _intensities(self) -> Metric:
-        family = GaugeMetricFamily(
-            _INTENSITY,
-            "Grid intensity in effect, gCO2e/kWh; a zone without a fresh signal has no series",
-            labels=STORE_LABELS[_INTENSITY],
-        )
-        for outlook in self._zones.outlooks.values():
-            if isinstance(outlook.current, Signal):
-                labels = (outlook.zone, "average", outlook.current.source)
-                family.add_metric(labels, outlook.current.intensity / 1000)
-        return family
+        yield family
 
 
 class OperatorMetrics:
     """All metrics of one operator process, in a registry of their own."""
 
-    def __init__(self, jobs: JobStore, zones: ZoneStore, version: str) -> None:
+    def __init__(
+        self,
+        jobs: JobStore,
+        zones: ZoneStore,
+        version: str,
+        now: Callable[[], Instant] = lambda: datetime.now(UTC),
+    ) -> None:
         self.registry = registry = CollectorRegistry()
-        registry.register(StoreCollector(jobs, zones))
+        registry.register(JobCollector(jobs))
+        registry.register(grid_metrics.GridCollector(zones, now))
         place = ("namespace", "zone")
         self._energy = Counter(
             "carbonaware_energy_joules",
@@ -88,6 +81,19 @@ class OperatorMetrics:
             "carbonaware_agent_scrapes",
             "Scrapes of node agents by result",
             ("result",),
+            registry=registry,
+        )
+        self._requests = Counter(
+            "carbonaware_provider_requests",
+            "Questions to providers of grid intensity by result: ok, or the reason of the failure",
+            ("provider", "result"),
+            registry=registry,
+        )
+        self._request_seconds = Histogram(
+            "carbonaware_provider_request_duration_seconds",
+            "Seconds for a question to a provider, with what it takes to make it",
+            ("provider", "result"),
+            buckets=_REQUEST_BUCKETS,
             registry=registry,
         )
         self._grid_updates = Counter(
@@ -163,6 +169,11 @@ class OperatorMetrics:
     def grid_updated(self, zone: str) -> None:
         """Count a change of a zone's outlook."""
         self._grid_updates.labels(zone).inc()
+
+    def provider_asked(self, provider: str, result: str, seconds: float) -> None:
+        """Count a question to a provider and how long its answer took."""
+        self._requests.labels(provider, result).inc()
+        self._request_seconds.labels(provider, result).observe(seconds)
 
     def scraped(self, result: str, count: int) -> None:
         """Count scrapes of agents that ended with the same result."""
