@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from carbonaware_operator.api.daily import Day
 from carbonaware_operator.api.job import (
-    Day,
     Strategy,
     WhenDeadlineReached,
     WhenSignalMissing,

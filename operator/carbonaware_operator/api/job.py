@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from carbonaware_operator.api.daily import Daily
 from carbonaware_operator.api.ledger import Ledger
 from carbonaware_operator.api.schema import (
     ATOMIC_LIST,
@@ -30,18 +31,6 @@ class Strategy(StrEnum):
     IMMEDIATE = "Immediate"
 
 
-class Day(StrEnum):
-    """Days of the week, in the order of `datetime.weekday()`."""
-
-    MON = "Mon"
-    TUE = "Tue"
-    WED = "Wed"
-    THU = "Thu"
-    FRI = "Fri"
-    SAT = "Sat"
-    SUN = "Sun"
-
-
 class WhenSignalMissing(StrEnum):
     """What to do without a usable signal."""
 
@@ -57,43 +46,8 @@ class WhenDeadlineReached(StrEnum):
     FAIL = "Fail"
 
 
-_TIME_OF_DAY = Annotated[str, Field(max_length=5, pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-
-
-class Window(Schema):
+class Window(Daily):
     """A time of day, on some days, in which a job may start."""
-
-    days: Annotated[
-        list[Day] | None,
-        Field(
-            min_length=1,
-            max_length=7,
-            description="Days on which the window opens; all when empty.",
-            json_schema_extra={"x-kubernetes-list-type": "set"},
-        ),
-    ] = None
-    start: Annotated[_TIME_OF_DAY, Field(description="Opening time, HH:MM.")]
-    end: Annotated[
-        _TIME_OF_DAY,
-        Field(description="Closing time, HH:MM; at or before `start` it is on the next day."),
-    ]
-    time_zone: Annotated[
-        str | None,
-        Field(
-            min_length=1,
-            max_length=64,
-            pattern="^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$",
-            description="IANA time zone of `start` and `end`, such as Europe/Berlin. Default: UTC.",
-            json_schema_extra={
-                "x-kubernetes-validations": [
-                    rule(
-                        "self != 'Local' && timestamp('2024-01-01T00:00:00Z').getHours(self) >= 0",
-                        "must be an IANA time zone such as Europe/Berlin",
-                    )
-                ]
-            },
-        ),
-    ] = None
 
 
 class Schedule(Schema):
