@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from carbonaware_operator.api.daily import Day
 from carbonaware_operator.api.job import (
-    Day,
     Schedule,
     Strategy,
     WhenDeadlineReached,
