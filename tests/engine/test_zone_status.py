@@ -11,6 +11,7 @@ from carbonaware_operator.engine.zone_status import zone_status
 from carbonaware_operator.grid.errors import SignalRateLimited, SignalUnreachable
 from carbonaware_operator.grid.points import Forecast, MarginalPoint, Point, PointKind
 from carbonaware_operator.grid.provider import Cadence
+from carbonaware_operator.grid.tariff import Price
 from carbonaware_operator.grid.typical_day import TypicalDay
 from carbonaware_operator.planning.outlook import Signal
 from carbonaware_operator.quantities.emissions import MarginalIntensity
@@ -148,3 +149,17 @@ def test_forecast_is_shown_as_it_was_issued():
         shown.step_seconds,
         shown.milligrams_per_kwh,
     )
+
+
+def test_a_price_is_shown_with_its_currency_and_source():
+    """A zone without a tariff shows none, which is not a price of 0."""
+    price = Price(-5_000, "EUR", "EnergyCharts/DE-LU")
+
+    shown = zone_status(a_signal(), RECORD, CarbonZoneStatus(), None, NOON, price).current_price
+
+    assert (-5_000, "EUR", "EnergyCharts/DE-LU") == (
+        shown.micros_per_kwh,
+        shown.currency,
+        shown.source,
+    )
+    assert status(a_signal()).current_price is None

@@ -79,13 +79,19 @@ class TestPoints:
         late = datetime(2024, 5, 1, 22, 30, tzinfo=UTC)
 
         assert [] == provider.points(late - timedelta(hours=24), late)
-        assert {"country": "de", "start": "2024-04-30", "end": "2024-05-02"} == (
+        assert {"country": "de", "start": "2024-04-30", "end": "2024-05-03"} == (
             replay.asked[0].query
         )
 
     def test_are_asked_for_no_more_than_the_service_allows(self, replay: ReplayServer):
-        """Once in 15 minutes."""
-        assert 900 <= a_provider(replay, {}).cadence.poll
+        """Once in 15 minutes; the forecast is in the same answer."""
+        provider = a_provider(replay, an_answer([300] * 4, [280] * 4))
+
+        provider.points(TEN, NOW)
+        provider.forecast(NOW)
+
+        assert 1 == len(replay.asked)
+        assert 900 <= provider.cadence.poll
 
 
 def test_forecast_is_what_is_ahead(replay: ReplayServer):

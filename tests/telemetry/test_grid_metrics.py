@@ -10,6 +10,7 @@ from carbonaware_operator.api.sources import EmissionFactors
 from carbonaware_operator.api.zone import FallbackLevel
 from carbonaware_operator.grid.fallback import FallbackIntensity
 from carbonaware_operator.grid.points import Forecast, MarginalPoint, Point, PointKind
+from carbonaware_operator.grid.tariff import Price
 from carbonaware_operator.quantities.emissions import MarginalIntensity
 from carbonaware_operator.store.jobs import JobStore
 from carbonaware_operator.store.zones import ZoneReading, ZoneStore
@@ -101,6 +102,14 @@ class TestAge:
         meter.show()
 
         assert meter.value(AGE) is None
+
+
+def test_a_price_is_in_units_of_its_currency(meter: Meter):
+    """It may be below zero."""
+    meter.zones.prices["de"] = Price(-84_100, "EUR", "EnergyCharts/DE-LU")
+
+    labels = {"currency": "EUR", "source": "EnergyCharts/DE-LU"}
+    assert -0.0841 == meter.value("carbonaware_grid_price_per_kilowatt_hour", **labels)
 
 
 def test_questions_to_providers_are_counted_by_result():

@@ -18,6 +18,7 @@ from carbonaware_operator.api.schema import (
     rules,
 )
 from carbonaware_operator.api.sources import EmissionFactors, SignalKind, Source
+from carbonaware_operator.api.tariff import CurrentPrice, Tariff
 
 Region = Annotated[str, Field(min_length=1, max_length=63)]
 
@@ -80,6 +81,9 @@ class CarbonZoneSpec(Schema):
             description="Intensity to decide with when the source has none, gCO2e/kWh."
             " Default: the built-in table: zone, cloud region, country, world.",
         ),
+    ] = None
+    tariff: Annotated[
+        Tariff | None, Field(description="What a kilowatt-hour costs here, by time.")
     ] = None
     pue_milli: Annotated[
         int | None,
@@ -189,6 +193,9 @@ class CarbonZoneStatus(Schema):
     fallback: Annotated[
         FallbackInEffect | None,
         Field(description="What jobs are decided on while no intensity is fresh."),
+    ] = None
+    current_price: Annotated[
+        CurrentPrice | None, Field(description="What a kilowatt-hour costs now.")
     ] = None
     history: Annotated[History | None, Field(description="What is archived.")] = None
     conditions: Annotated[

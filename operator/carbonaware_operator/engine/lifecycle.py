@@ -24,6 +24,7 @@ from carbonaware_operator.engine.accountant import Accountant
 from carbonaware_operator.engine.clock import Clock, SystemClock
 from carbonaware_operator.engine.inbox import StoreInbox
 from carbonaware_operator.engine.planner import Planner
+from carbonaware_operator.engine.prices import PricesLoop
 from carbonaware_operator.engine.signals import SignalsLoop
 from carbonaware_operator.planning.job import ScheduleDefaults
 from carbonaware_operator.settings import Settings
@@ -54,6 +55,7 @@ class Operator:
     elector: Elector = field(init=False)
     planner: Planner = field(init=False)
     signals: SignalsLoop = field(init=False)
+    prices: PricesLoop = field(init=False)
     accountant: Accountant = field(init=False)
     inbox: StoreInbox = field(init=False)
 
@@ -69,6 +71,7 @@ class Operator:
         self.metrics.led_by(self._leading)
         self.planner = self._planner()
         self.signals = self._signals()
+        self.prices = PricesLoop(zones=self.zones, clock=self.clock)
         self.accountant = self._accountant()
         self.inbox = StoreInbox(
             self.jobs, self.zones, touch=self.planner.touch, zone_changed=self._zone_changed
@@ -174,6 +177,7 @@ async def _live(operator: Operator) -> int:
         "elector": operator.elector.run(),
         "planner": operator.planner.run(),
         "signals": operator.signals.run(),
+        "prices": operator.prices.run(),
         "accountant": operator.accountant.run(),
         "sweep": _sweep_for_ever(operator),
     }

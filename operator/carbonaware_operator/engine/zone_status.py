@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from carbonaware_operator.api.reasons import SignalReason
 from carbonaware_operator.api.schema import Condition
 from carbonaware_operator.api.sources import SignalKind
+from carbonaware_operator.api.tariff import CurrentPrice
 from carbonaware_operator.api.zone import (
     CarbonZoneStatus,
     CurrentIntensity,
@@ -14,6 +15,7 @@ from carbonaware_operator.api.zone import (
 )
 from carbonaware_operator.engine.zone_signal import ZoneSignal
 from carbonaware_operator.grid.points import Forecast, MarginalPoint, Point, PointKind
+from carbonaware_operator.grid.tariff import Price
 from carbonaware_operator.planning.outlook import Signal
 from carbonaware_operator.quantities.instants import Instant, format_instant
 from carbonaware_operator.store.zones import ZoneReading, ZoneRecord
@@ -25,6 +27,7 @@ def zone_status(
     previous: CarbonZoneStatus,
     history: History | None,
     now: Instant,
+    price: Price | None = None,
 ) -> CarbonZoneStatus:
     """What users see of the zone; equal to `previous` when nothing of it has changed."""
     reading = signal.reading(record, now)
@@ -34,6 +37,7 @@ def zone_status(
         marginal=_marginal(reading.marginal),
         forecast=_forecast(reading.forecast),
         fallback=_fallback(reading),
+        current_price=_price(price),
         history=history,
         conditions=[
             _condition(type_, verdict, record.generation, previous, now)
@@ -138,4 +142,12 @@ def _fallback(reading: ZoneReading) -> FallbackInEffect | None:
         emission_factors=fallback.factors,
         year=fallback.year,
         typical_day=fallback.typical_day,
+    )
+
+
+def _price(price: Price | None) -> CurrentPrice | None:
+    if price is None:
+        return None
+    return CurrentPrice(
+        micros_per_kwh=price.micros_per_kwh, currency=price.currency, source=price.source
     )

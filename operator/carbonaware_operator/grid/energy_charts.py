@@ -3,7 +3,9 @@
 Source: https://api.energy-charts.info. Data under CC BY 4.0.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -17,34 +19,46 @@ from carbonaware_operator.quantities.instants import FIRST_YEAR, LAST_YEAR, Inst
 
 DEFAULT_URL = "https://api.energy-charts.info"
 _QUARTER_SECONDS = 900
-_AHEAD = timedelta(days=2)
-_LOCAL_AHEAD = timedelta(hours=3)  # days are those of the country, which may have begun already
+_AHEAD = timedelta(days=2)  # what is forecast; days are those of the country besides
 
 
 class EnergyCharts:
-    """One country. Values that are not known yet are those that were forecast, as estimates."""
+    """One country. Values that are not known yet are those that were forecast, as estimates.
 
-    # More than one question in a quarter of an hour is answered with 429.
-    cadence = Cadence(poll=900, stale=3600, revised=24 * 3600)
+    What was and what is expected are in one answer, which is kept: more than one question in a
+    quarter of an hour is answered with 429.
+    """
+
+    cadence = Cadence(poll=_QUARTER_SECONDS, stale=3600, revised=24 * 3600)
     factors: EmissionFactors | None = None
 
-    def __init__(self, *, country: str, url: str = DEFAULT_URL) -> None:
+    def __init__(
+        self,
+        *,
+        country: str,
+        url: str = DEFAULT_URL,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Ask nothing yet; monotonic: a clock, seconds since some start."""
         self.source = f"EnergyCharts/{country}"
-        self._country = country
+        self._country, self._monotonic = country, monotonic
         self._endpoint = Endpoint(url, member="energyCharts", subject=f"country {country!r}")
+        self._rows: list[_Row] = []
+        self._rows_until = -math.inf
 
     def readings(self, start: Instant, end: Instant) -> list[Reading]:
         """Quarter hours of the days of [start, end]. Raises SignalError."""
-        rows = self._ask(start, end + _LOCAL_AHEAD)
+        rows = self._ask(start, end)
         return [r for row in rows if row.start <= end and (r := row.reading()) is not None]
 
     def expected(self, now: Instant) -> Expected | None:
         """The rest of what is forecast, for today and where it is there for tomorrow."""
+        rows = self._rows if self._monotonic() < self._rows_until else self._ask(now, now)
         return Expected(
             now,
             [
                 Reading(row.start, row.end, row.forecast, PointKind.FORECAST)
-                for row in self._ask(now, now + _AHEAD)
+                for row in rows
                 if row.end > now and row.forecast is not None
             ],
         )
@@ -56,15 +70,21 @@ class EnergyCharts:
     def _ask(self, first: Instant, last: Instant) -> list["_Row"]:
         answer = self._endpoint.ask(
             "/co2eq",
-            {"country": self._country, "start": f"{first:%Y-%m-%d}", "end": f"{last:%Y-%m-%d}"},
+            {
+                "country": self._country,
+                "start": f"{first:%Y-%m-%d}",
+                "end": f"{last + _AHEAD:%Y-%m-%d}",
+            },
         )
         try:
-            return list(_rows(answer))
+            self._rows = list(_rows(answer))
         except UNSHAPED as error:
             raise self._endpoint.malformed(
                 "the answer must have `unix_seconds`, `co2eq` and `co2eq_forecast` of the same"
                 " length, with values of 0 to 5000 or null"
             ) from error
+        self._rows_until = self._monotonic() + _QUARTER_SECONDS
+        return self._rows
 
 
 class _Row(NamedTuple):

@@ -6,6 +6,7 @@ from typing import Any
 from carbonaware_operator.api.zone import CarbonZoneSpec, CarbonZoneStatus
 from carbonaware_operator.grid.fallback import FallbackIntensity
 from carbonaware_operator.grid.points import Forecast, MarginalPoint, Point
+from carbonaware_operator.grid.tariff import Price
 from carbonaware_operator.planning.outlook import Outlook
 from carbonaware_operator.quantities.instants import Instant, parse_instant
 
@@ -57,6 +58,7 @@ class ZoneStore:
     records: dict[str, ZoneRecord] = field(default_factory=dict)
     outlooks: dict[str, Outlook] = field(default_factory=dict)
     readings: dict[str, ZoneReading] = field(default_factory=dict)
+    prices: dict[str, Price] = field(default_factory=dict)
 
     def apply(self, record: ZoneRecord) -> None:
         """Take in a created or changed zone."""
@@ -67,6 +69,7 @@ class ZoneStore:
         self.records.pop(name, None)
         self.outlooks.pop(name, None)
         self.readings.pop(name, None)
+        self.prices.pop(name, None)
 
     def set_outlook(self, outlook: Outlook) -> bool:
         """Keep a new outlook; true when it differs from the one before."""

@@ -15,10 +15,12 @@ HORIZON_HOURS = (1, 3, 6, 12, 24)
 _INTENSITY = "carbonaware_grid_intensity_grams_per_kilowatt_hour"
 _FORECAST = "carbonaware_grid_forecast_intensity_grams_per_kilowatt_hour"
 _AGE = "carbonaware_grid_signal_age_seconds"
+_PRICE = "carbonaware_grid_price_per_kilowatt_hour"
 LABELS = {
     _INTENSITY: ("zone", "signal", "factors", "source"),
     _FORECAST: ("zone", "horizon_hours"),
     _AGE: ("zone",),
+    _PRICE: ("zone", "currency", "source"),
 }
 
 Sample = tuple[tuple[str, ...], float]
@@ -50,6 +52,7 @@ class GridCollector(Collector):
             "Seconds since the start of the newest average value of the zone's source",
             lambda zone, reading: _age(zone, reading, now),
         )
+        yield self._prices()
 
     def _family(
         self, name: str, text: str, samples: Callable[[str, ZoneReading], Iterator[Sample]]
@@ -58,6 +61,16 @@ class GridCollector(Collector):
         for zone, reading in self._zones.readings.items():
             for labels, value in samples(zone, reading):
                 family.add_metric(labels, value)
+        return family
+
+    def _prices(self) -> Metric:
+        family = GaugeMetricFamily(
+            _PRICE,
+            "Price of energy in effect, units of the currency per kWh; may be negative",
+            labels=LABELS[_PRICE],
+        )
+        for zone, price in self._zones.prices.items():
+            family.add_metric((zone, price.currency, price.source), price.micros_per_kwh / 1e6)
         return family
 
 
