@@ -142,6 +142,18 @@ class TestForecast:
             Average(api).forecast(NOW)
 
 
+def test_check_goes_on_without_a_forecast(replay: ReplayServer, api: CarbonAwareSDK):
+    """What the forecast fails with is a limit of the source, not the end of the check."""
+    now = datetime.now(UTC)
+    replay.give(NOW_PATH, [a_rating(now.strftime("%Y-%m-%dT%H:%M:%SZ"), 70)])
+    replay.give(FORECAST, Answer(b"{}", 501))
+
+    access = Average(api).check()
+
+    assert "intensity now" in access.allowed
+    assert any(limit.startswith("no forecast: 127.0.0.1") for limit in access.limits)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

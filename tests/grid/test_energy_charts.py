@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 from carbonaware_operator.grid.energy_charts import EnergyCharts
-from carbonaware_operator.grid.errors import SignalMalformed, SignalRateLimited, SignalZoneUnknown
+from carbonaware_operator.grid.errors import (
+    SignalMalformed,
+    SignalRateLimited,
+    SignalUnreachable,
+    SignalZoneUnknown,
+)
 from carbonaware_operator.grid.points import Point, PointKind
 from carbonaware_operator.grid.readings import Average
 from replay_server import Answer, ReplayServer
@@ -91,7 +96,16 @@ class TestPoints:
         provider.forecast(NOW)
 
         assert 1 == len(replay.asked)
-        assert 900 <= provider.cadence.poll
+        assert (900, 900) == (provider.cadence.poll, provider.cadence.rest)
+
+    def test_are_not_asked_for_again_at_once(self, replay: ReplayServer):
+        """A failure counts as a question there."""
+        provider = a_provider(replay, Answer(b"", 503))
+
+        with pytest.raises(SignalUnreachable):
+            provider.points(TEN, NOW)
+
+        assert 1 == len(replay.asked)
 
 
 def test_forecast_is_what_is_ahead(replay: ReplayServer):

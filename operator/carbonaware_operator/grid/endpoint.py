@@ -57,16 +57,20 @@ class Endpoint:
         subject: str,
         headers: Mapping[str, str] | None = None,
         refusals: Refusals | None = None,
+        persistent: bool = True,
     ) -> None:
         """Describe the API; nothing is asked yet.
 
         url: its base; member: the field of the CarbonZone that is about it, and subject: what is
-        asked for, such as "zone 'DE'", both for messages; headers: sent with every question.
+        asked for, such as "zone 'DE'", both for messages; headers: sent with every question;
+        refusals: what the phrases of this API mean; persistent: whether a question that found no
+        answer, or a failure of the provider, is asked twice more at once.
         """
         self.host = urlsplit(url).netloc.rpartition("@")[2]
         self._url, self._member, self._subject = url.rstrip("/"), member, subject
         self._headers = {"Accept": "application/json", **(headers or {})}
         self._refusals = refusals or {}
+        self._retry = _RETRY if persistent else Retry(0, raise_on_status=False)
 
     def ask(
         self,
@@ -99,7 +103,7 @@ class Endpoint:
     def _get(self, url: str, query: Mapping[str, str], headers: Mapping[str, str]) -> bytes | None:
         try:
             with (
-                _session() as session,
+                _session(self._retry) as session,
                 session.get(
                     url,
                     params=query,
@@ -188,12 +192,12 @@ def header_text(text: str, what: str) -> str:
     return stripped
 
 
-def _session() -> requests.Session:
+def _session(retry: Retry) -> requests.Session:
     session = requests.Session()
     # Otherwise a `.netrc` of the machine would replace the key that was given.
     session.auth = _unchanged
     for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(max_retries=_RETRY))
+        session.mount(scheme, HTTPAdapter(max_retries=retry))
     return session
 
 

@@ -29,7 +29,7 @@ class EnergyCharts:
     quarter of an hour is answered with 429.
     """
 
-    cadence = Cadence(poll=_QUARTER_SECONDS, stale=3600, revised=24 * 3600)
+    cadence = Cadence(poll=_QUARTER_SECONDS, stale=3600, revised=24 * 3600, rest=_QUARTER_SECONDS)
     factors: EmissionFactors | None = None
 
     def __init__(
@@ -42,7 +42,9 @@ class EnergyCharts:
         """Ask nothing yet; monotonic: a clock, seconds since some start."""
         self.source = f"EnergyCharts/{country}"
         self._country, self._monotonic = country, monotonic
-        self._endpoint = Endpoint(url, member="energyCharts", subject=f"country {country!r}")
+        self._endpoint = Endpoint(
+            url, member="energyCharts", subject=f"country {country!r}", persistent=False
+        )
         self._rows: list[_Row] = []
         self._rows_until = -math.inf
 

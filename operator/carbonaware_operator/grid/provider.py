@@ -1,7 +1,7 @@
 """The ports behind which every source of grid intensity stands, one for each kind of signal."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from carbonaware_operator.api.sources import EmissionFactors
 from carbonaware_operator.grid.points import Forecast, MarginalPoint, Point
@@ -16,11 +16,13 @@ class Cadence:
     stale: how long the newest value stays usable after the end of its interval. Above zero, or
     a value would be missing for the moment that it takes to ask for the next one.
     revised: how far back values may still change.
+    rest: how long to leave the source alone at least, also after a question that failed.
     """
 
     poll: float
     stale: float
     revised: float = 0.0
+    rest: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Access:
     limits: tuple[str, ...] = ()
 
 
-class _Source(Protocol):
+class Source(Protocol):
     """What a source of either kind tells of itself."""
 
     @property
@@ -54,7 +56,7 @@ class _Source(Protocol):
         ...
 
 
-class Provider(_Source, Protocol):
+class Provider(Source, Protocol):
     """A source of average intensity for one zone."""
 
     def points(self, start: Instant, end: Instant) -> list[Point]:
@@ -65,7 +67,7 @@ class Provider(_Source, Protocol):
         ...
 
 
-class MarginalProvider(_Source, Protocol):
+class MarginalProvider(Source, Protocol):
     """A source of marginal intensity for one zone; it can stand for no `Provider`."""
 
     def points(self, start: Instant, end: Instant) -> list[MarginalPoint]:
@@ -73,6 +75,7 @@ class MarginalProvider(_Source, Protocol):
         ...
 
 
+@runtime_checkable
 class Forecasts(Protocol):
     """A provider that also says what it expects; not every one does."""
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from carbonaware_operator.api.sources import EmissionFactors
+from carbonaware_operator.grid.errors import SignalError
 from carbonaware_operator.grid.points import (
     Forecast,
     MarginalPoint,
@@ -218,7 +219,12 @@ def _checked(provider: Average | Marginal) -> Access:
     limits = [] if allowed else ["the source has no value for now; it may come later"]
     if provider.points(now - 24 * HOUR, now - HOUR):
         allowed.append("history, 24 h")
-    expected = provider.api.expected(now)
-    if expected and (hours := len(hourly(expected.readings, now))):
-        allowed.append(f"forecast, {hours} h")
+    try:
+        expected = provider.api.expected(now)
+    except SignalError as error:
+        limits.append(f"no forecast: {error}")
+    else:
+        hours = len(hourly(expected.readings, now)) if expected else 0
+        allowed += [f"forecast, {hours} h"] if hours else []
+        limits += [] if hours else ["no forecast of the source itself"]
     return Access((*allowed, *stated.allowed), (*limits, *stated.limits))
