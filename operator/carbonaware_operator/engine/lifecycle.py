@@ -122,6 +122,7 @@ class Operator:
             period_seconds=self.settings.accounting_period_seconds,
             leading=self._leading,
             on_change=self._outlook_changed,
+            observe=self.metrics.provider_asked,
         )
 
     def _accountant(self) -> Accountant:

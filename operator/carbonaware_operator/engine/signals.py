@@ -1,8 +1,8 @@
 """The signals loop: one task that keeps the outlook, the status and the archive of every zone.
 
 A pass looks at all zones in memory: what has run out goes, what is due is asked for or written by
-short tasks, at most one of each sort per zone. So a provider or an API server that hangs delays
-neither another zone nor the moment at which a value becomes too old.
+short tasks, at most one for each source of a zone and one that writes. So a provider or an API
+server that hangs delays neither another zone nor the moment at which a value becomes too old.
 
 Every replica asks the providers, so that a new leader has an outlook at once; only the leader
 writes.
@@ -10,7 +10,6 @@ writes.
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,59 +21,46 @@ from carbonaware_operator.api.zone import CarbonZoneStatus
 from carbonaware_operator.cluster.kube import ApiError, KubeClient
 from carbonaware_operator.cluster.zones import ZoneObjects
 from carbonaware_operator.engine.clock import Clock
+from carbonaware_operator.engine.feed import BACKFILL, Asking
+from carbonaware_operator.engine.zone_feeds import AnyFeed, feeds_of
 from carbonaware_operator.engine.zone_history import ZoneHistory
 from carbonaware_operator.engine.zone_signal import ZoneSignal
 from carbonaware_operator.engine.zone_status import zone_status
 from carbonaware_operator.grid.archive import Archive
-from carbonaware_operator.grid.errors import SignalError, SignalMalformed, SignalUnreachable
-from carbonaware_operator.grid.points import Point
-from carbonaware_operator.grid.provider import Provider
-from carbonaware_operator.grid.sources import provider, reference
-from carbonaware_operator.quantities.instants import Instant
+from carbonaware_operator.grid.errors import SignalMalformed
 from carbonaware_operator.quantities.periods import HOUR_SECONDS
 from carbonaware_operator.store.zones import ZoneRecord, ZoneStore
 
 log = logging.getLogger(__name__)
 
-BACKFILL = timedelta(hours=24)  # what Electricity Maps gives
 POLLS_IN_FLIGHT = 8
-POLL_TIMEOUT_SECONDS = 60.0
-REFERENCE_SECONDS = 300.0
-"""How old what was read of a Secret or a ConfigMap may be: nobody tells us when they change."""
-
-RETRY_FIRST_SECONDS = 2.0
-RETRY_LAST_SECONDS = 300.0
-RETRY_AFTER_LAST_SECONDS = 24 * 3600.0
 WRITE_RETRY_SECONDS = 10.0
 CLOSE_SECONDS = 10.0
 _RANDOM = SystemRandom()
-_MIN_REST_SECONDS = 0.2
 _MAX_REST_SECONDS = 10.0  # bounds what a step of the wall clock or a gained lease waits
-_INTO_INTERVAL_SECONDS = 0.01  # a timer that fires early would find the old value once more
 
 
 @dataclass(slots=True, eq=False)
 class _Zone:
-    """One zone as the loop follows it; `due` and `write_due` are on the monotonic clock."""
+    """One zone as the loop follows it; `write_due` is on the monotonic clock."""
 
     record: ZoneRecord
     history: ZoneHistory
     signal: ZoneSignal = field(default_factory=ZoneSignal)
-    provider: Provider | None = field(default=None, repr=False)
-    texts: dict[str, str] = field(default_factory=dict, repr=False)
-    texts_read: float = -math.inf
-    due: float = 0.0
-    failures: int = 0
+    feeds: list[AnyFeed] = field(default_factory=list)
     written: CarbonZoneStatus | None = None
     write_due: float = 0.0
-    polling: asyncio.Task[None] | None = None
     writing: asyncio.Task[None] | None = None
 
     def cancel(self) -> list[asyncio.Task[None]]:
-        tasks = [task for task in (self.polling, self.writing) if task is not None]
+        tasks = [t for t in (*(feed.task for feed in self.feeds), self.writing) if t is not None]
         for task in tasks:
             task.cancel()
         return tasks
+
+    def ask_at(self, monotonic: float) -> None:
+        for feed in self.feeds:
+            feed.due = monotonic
 
 
 class SignalsLoop:
@@ -92,26 +78,29 @@ class SignalsLoop:
         period_seconds: int = HOUR_SECONDS,
         backfill: timedelta = BACKFILL,
         jitter: Callable[[], float] = _RANDOM.random,
+        observe: Callable[[str, str, float], None] = lambda provider, result, seconds: None,
     ) -> None:
         """Wire the loop.
 
         leading: whether this replica may write; on_change: told the name of a zone whose outlook
-        is another or gone; jitter: from 0 to 1, spreads attempts after errors.
+        is another or gone; jitter: from 0 to 1, spreads attempts after errors; observe: told
+        provider, result and seconds of every question to a provider.
         """
         self._store, self._clock = zones, clock
         self._objects = ZoneObjects(kube, namespace)
-        self._leading, self._on_change, self._jitter = leading, on_change, jitter
+        self._leading, self._on_change = leading, on_change
         self._period_seconds, self._backfill = period_seconds, backfill
         self._zones: dict[str, _Zone] = {}
         self._led = False
         self._wake = asyncio.Event()
         self._published = asyncio.Event()
-        self._slots = asyncio.Semaphore(POLLS_IN_FLIGHT)
+        slots = asyncio.Semaphore(POLLS_IN_FLIGHT)
+        self._asking = Asking(self._objects, clock, slots, jitter, observe)
 
     def zone_changed(self, name: str) -> None:
         """A CarbonZone came, changed or went: look at it at once."""
         if (zone := self._zones.get(name)) is not None:
-            zone.due = self._clock.monotonic()
+            zone.ask_at(self._clock.monotonic())
         self._wake.set()
 
     def archive(self, zone_name: str) -> Archive | None:
@@ -169,12 +158,19 @@ class SignalsLoop:
         for record in self._store.records.values():
             zone = self._zones.get(record.name)
             if zone is None:
-                self._zones[record.name] = _Zone(record, self._new_history(record.name))
-            elif (zone.record.uid, zone.record.spec.source) == (record.uid, record.spec.source):
+                self._follow(record, self._new_history(record.name))
+            elif _asks_alike(zone.record, record):
                 zone.record = record
             else:
                 zone.cancel()
-                self._zones[record.name] = _Zone(record, zone.history)
+                self._follow(record, zone.history)
+
+    def _follow(self, record: ZoneRecord, history: ZoneHistory) -> None:
+        zone = _Zone(record, history)
+        zone.feeds = feeds_of(
+            record, zone.signal, history, asking=self._asking, on_news=partial(self._publish, zone)
+        )
+        self._zones[record.name] = zone
 
     def _new_history(self, name: str) -> ZoneHistory:
         return ZoneHistory(
@@ -190,7 +186,7 @@ class SignalsLoop:
         if leading and not self._led:
             for zone in self._zones.values():
                 zone.history.read, zone.written = False, None
-                zone.due = self._clock.monotonic()
+                zone.ask_at(self._clock.monotonic())
         self._led = leading
 
     def _publish(self, zone: _Zone) -> None:
@@ -207,8 +203,9 @@ class SignalsLoop:
     def _start(self, zone: _Zone) -> None:
         """Begin what is due and not under way."""
         now = self._clock.monotonic()
-        if zone.polling is None and now >= zone.due:
-            zone.polling = self._spawn(self._poll(zone), partial(self._polled, zone))
+        for feed in zone.feeds:
+            if feed.task is None and now >= feed.due:
+                feed.task = self._spawn(feed.ask(), partial(self._asked, zone, feed))
         if zone.writing is None and now >= zone.write_due and self._unwritten(zone):
             zone.writing = self._spawn(self._write(zone), partial(self._wrote, zone))
 
@@ -233,103 +230,20 @@ class SignalsLoop:
         now, monotonic = self._clock.now(), self._clock.monotonic()
         rests = [_MAX_REST_SECONDS]
         for zone in self._zones.values():
-            if zone.polling is None:
-                rests.append(zone.due - monotonic)
+            rests += [feed.due - monotonic for feed in zone.feeds if feed.task is None]
             if zone.writing is None and zone.write_due > monotonic:
                 rests.append(zone.write_due - monotonic)
             if zone.signal.current(now) and zone.signal.valid_until:
                 rests.append((zone.signal.valid_until - now).total_seconds())
         return max(0.0, min(rests))
 
-    async def _poll(self, zone: _Zone) -> None:
-        try:
-            async with self._slots, asyncio.timeout(POLL_TIMEOUT_SECONDS):
-                source = await self._provider(zone)
-                points = await self._ask(zone, source)
-        except TimeoutError:
-            self._failed(zone, SignalUnreachable("the source does not answer in time"))
-        except SignalError as error:
-            self._failed(zone, error)
-        else:
-            self._answered(zone, source, points)
-
-    async def _provider(self, zone: _Zone) -> Provider:
-        """The zone's provider, made anew when what it refers to has changed."""
-        spec = zone.record.spec
-        source = spec.accounting_source or spec.source
-        ref, now = reference(source), self._clock.monotonic()
-        if zone.provider and (ref is None or now - zone.texts_read < REFERENCE_SECONDS):
-            return zone.provider
-        texts: dict[str, str] = {}
-        if ref is not None:
-            try:
-                texts = await self._objects.texts(ref)
-            except SignalUnreachable:
-                if zone.provider is None:
-                    raise
-                return zone.provider
-        if zone.provider is None or texts != zone.texts:
-            make = partial(provider, source, created=zone.record.created, texts=texts)
-            zone.provider = await asyncio.to_thread(make)
-        zone.texts, zone.texts_read = texts, now
-        return zone.provider
-
-    async def _ask(self, zone: _Zone, source: Provider) -> list[Point]:
-        history = zone.history
-        history.begin(source)
-        if not history.read:
-            try:
-                await history.read_copy(self._objects)
-            except ApiError as error:
-                self._log(zone, "archive not read", error=error.message)
-        now = self._clock.now()
-        newest = zone.signal.newest
-        start = history.ask_from(
-            now, newest.end if newest else None, timedelta(seconds=source.cadence.revised)
-        )
-        points = await asyncio.to_thread(source.points, start, now)
-        return [point for point in points if point.start <= now]
-
-    def _answered(self, zone: _Zone, source: Provider, points: list[Point]) -> None:
-        if zone.signal.error is not None:
-            log.info("signal is back", extra={"zone": zone.record.name})
-        now = self._clock.now()
-        zone.history.take(points, now, timedelta(seconds=source.cadence.revised))
-        zone.signal.take(points, source.cadence)
-        zone.failures = 0
-        zone.due = self._clock.monotonic() + self._next_poll(zone, source, now)
-        self._publish(zone)
-
-    def _next_poll(self, zone: _Zone, source: Provider, now: Instant) -> float:
-        """Seconds until the source is worth asking again: at the end of the interval at last."""
-        poll = source.cadence.poll
-        if zone.signal.newest and zone.signal.newest.end > now:
-            rest = (zone.signal.newest.end - now).total_seconds() + _INTO_INTERVAL_SECONDS
-            poll = min(poll, rest)
-        return max(_MIN_REST_SECONDS, poll)
-
-    def _failed(self, zone: _Zone, error: SignalError) -> None:
-        """Ask again later, later each time, and with what is then in the Secret."""
-        before = zone.signal.error
-        if before is None or str(before) != str(error):
-            self._log(zone, "signal failed", reason=error.reason, error=str(error))
-        delay = min(RETRY_LAST_SECONDS, RETRY_FIRST_SECONDS * 2 ** min(zone.failures, 16))
-        delay *= 0.5 + 0.5 * self._jitter()
-        asked_for = min(error.retry_after or 0.0, RETRY_AFTER_LAST_SECONDS)
-        zone.failures += 1
-        zone.due = self._clock.monotonic() + max(delay, asked_for)
-        # The provider stays: WattTime allows so many log-ins. A new key makes it anew.
-        zone.texts_read = -math.inf
-        zone.signal.fail(error)
-        self._publish(zone)
-
-    def _polled(self, zone: _Zone, task: asyncio.Task[None]) -> None:
-        zone.polling = None
+    def _asked(self, zone: _Zone, feed: AnyFeed, task: asyncio.Task[None]) -> None:
+        feed.task = None
         self._wake.set()
         if not task.cancelled() and (bug := task.exception()) is not None:
             log.error("source failed", exc_info=bug, extra={"zone": zone.record.name})
             message = "the source failed in an unforeseen way; see the operator's log"
-            self._failed(zone, SignalMalformed(message))
+            feed.fail(SignalMalformed(message))
 
     def _unwritten(self, zone: _Zone) -> bool:
         if not (self._leading() and zone.signal.asked):
@@ -375,3 +289,13 @@ class SignalsLoop:
 
     def _log(self, zone: _Zone, event: str, **fields: object) -> None:
         log.warning(event, extra={"zone": zone.record.name, **fields})
+
+
+def _asks_alike(one: ZoneRecord, other: ZoneRecord) -> bool:
+    """True when both records are of one object with the same sources."""
+    mine, theirs = one.spec, other.spec
+    return (one.uid, mine.source, mine.accounting_source) == (
+        other.uid,
+        theirs.source,
+        theirs.accounting_source,
+    )

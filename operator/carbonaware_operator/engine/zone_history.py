@@ -8,7 +8,7 @@ from carbonaware_operator.api.zone import History
 from carbonaware_operator.cluster.zones import ZoneObjects, archive_name
 from carbonaware_operator.grid.archive import Archive, ArchiveError
 from carbonaware_operator.grid.points import Point
-from carbonaware_operator.grid.provider import Provider
+from carbonaware_operator.grid.provider import Source
 from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.quantities.periods import period_start
 
@@ -31,12 +31,12 @@ class ZoneHistory:
         """What the copy in the cluster holds, as far as it is known."""
         self.read = False
         """Until the copy has been read it must not be written: it may know more than we do."""
-        self._zone_name, self._period_seconds = zone_name, period_seconds
+        self.zone_name, self._period_seconds = zone_name, period_seconds
         self._backfill = backfill
         self._taken_in = self._written_in = period_start(now, period_seconds)
         self._written = b""
 
-    def begin(self, provider: Provider) -> None:
+    def begin(self, provider: Source) -> None:
         """Go on with the archive if it is of this provider's kind, else begin a new one."""
         fresh = Archive(
             source=provider.source, factors=provider.factors, period_seconds=self._period_seconds
@@ -48,7 +48,7 @@ class ZoneHistory:
 
     async def read_copy(self, objects: ZoneObjects) -> None:
         """Take over what was saved; needs `begin`. Raises ApiError."""
-        encoded = await objects.archive(self._zone_name)
+        encoded = await objects.archive(self.zone_name)
         saved = self._decoded(encoded) if encoded else None
         self.read = True
         if saved is None or self.archive is None:
@@ -86,26 +86,26 @@ class ZoneHistory:
         encoded = self.archive.encode()
         if encoded != self._written:
             history = self._history(self.archive)  # more may come in during the write
-            await objects.write_archive(self._zone_name, encoded)
+            await objects.write_archive(self.zone_name, encoded)
             self._written, self.saved = encoded, history
         self._written_in = period_start(now, self._period_seconds)
 
     def _history(self, archive: Archive) -> History:
         periods = sum(1 for _ in archive.known())
-        return History(periods=periods, archive=archive_name(self._zone_name))
+        return History(periods=periods, archive=archive_name(self.zone_name))
 
     def _decoded(self, encoded: bytes) -> Archive | None:
         try:
             return Archive.decode(encoded)
         except ArchiveError as error:
-            log.warning("archive dropped", extra={"zone": self._zone_name, "error": str(error)})
+            log.warning("archive dropped", extra={"zone": self.zone_name, "error": str(error)})
             return None
 
     def _log_dropped(self, archive: Archive) -> None:
         log.warning(
             "archive dropped: it is of another kind",
             extra={
-                "zone": self._zone_name,
+                "zone": self.zone_name,
                 "source": archive.source,
                 "factors": archive.factors,
                 "period_seconds": archive.period_seconds,

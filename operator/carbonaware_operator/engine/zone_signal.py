@@ -50,10 +50,12 @@ class Latest(Generic[PointT]):
 class ZoneSignal(Latest[Point]):
     """The average that a zone is decided on, and what else is known of the zone.
 
+    accounting: what emissions are priced with, where another average than the one decided on.
     marginal: what its `source` says, where that is marginal; it is shown and decides nothing.
     forecast: what was last expected of the average; day: the typical day of its archive.
     """
 
+    accounting: Latest[Point] = field(default_factory=Latest)
     marginal: Latest[MarginalPoint] = field(default_factory=Latest)
     forecast: Forecast | None = None
     day: TypicalDay | None = None

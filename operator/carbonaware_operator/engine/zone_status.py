@@ -59,9 +59,9 @@ class _Verdict:
 def _ready(signal: ZoneSignal) -> _Verdict:
     if signal.error is not None:
         return _Verdict(False, signal.error.reason, str(signal.error))
-    if signal.marginal.error is not None:
-        error = signal.marginal.error
-        return _Verdict(False, error.reason, f"marginal intensity: {error}")
+    for name, other in (("accountingSource", signal.accounting), ("source", signal.marginal)):
+        if other.error is not None:
+            return _Verdict(False, other.error.reason, f"`{name}`: {other.error}")
     return _Verdict(True, SignalReason.CURRENT, "the source answers")
 
 

@@ -1,10 +1,10 @@
 """The typical day of a zone: how its intensity goes through the hours, learnt from its archive."""
 
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC
 
 from carbonaware_operator.api.sources import EmissionFactors
-from carbonaware_operator.grid.archive import Archive
+from carbonaware_operator.grid.archive import MAX_PERIODS, Archive
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant
 
@@ -12,6 +12,7 @@ LEAST_DAYS = 14
 """Two of each day of the week: of less, one windy week would pass for the zone's habit."""
 
 _HOURS = 24
+_DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,14 @@ def typical_day(archive: Archive) -> TypicalDay | None:
 
     A period counts for the hour that it begins in.
     """
+    if MAX_PERIODS * archive.period_seconds < LEAST_DAYS * _DAY_SECONDS:
+        return None  # it could never hold as much, and would be gone through for nothing
     sums, counts, last = [0] * _HOURS, [0] * _HOURS, None
     for last, mean in archive.known():
         sums[last.hour] += mean.milligrams_per_kwh
         counts[last.hour] += 1
-    known = timedelta(seconds=sum(counts) * archive.period_seconds)
-    if last is None or known < timedelta(days=LEAST_DAYS) or not all(counts):
+    known = sum(counts) * archive.period_seconds
+    if last is None or known < LEAST_DAYS * _DAY_SECONDS or not all(counts):
         return None
     hours = (round(total / count) for total, count in zip(sums, counts, strict=True))
     return TypicalDay(tuple(MilligramsPerKWh(hour) for hour in hours), last, archive.factors)
