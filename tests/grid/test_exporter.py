@@ -68,7 +68,11 @@ class TestPoints:
         """Which is then part of the source."""
         provider = a_provider(a_day(), location="PJM_ROANOKE", namespace="grid", name="ci")
 
-        assert "ConfigMap/grid/ci/PJM_ROANOKE" == provider.source
+        assert "ConfigMap/grid/PJM_ROANOKE" == provider.source
+
+    def test_have_a_source_that_fits_a_status(self):
+        """However long its names are."""
+        assert 253 == len(a_provider(a_day(), namespace="n" * 63, name="c" * 253).source)
 
 
 class TestForecast:

@@ -77,6 +77,13 @@ class TestPoints:
         assert 30 * 86400 + 300 > NOW.timestamp() - int(replay.asked[0].query["start"])
 
 
+def test_another_query_is_another_source():
+    """Numbers of two queries are never mixed in one archive; the query itself is not shown."""
+    made = {Prometheus(query=q, url=u).source for q in ("a", "b") for u in ("http://x", "http://y")}
+
+    assert 4 == len(made)
+
+
 def test_there_is_no_forecast(replay: ReplayServer):
     """A query tells what was; nothing is asked."""
     assert a_provider(replay, {}).forecast(NOW) is None

@@ -20,6 +20,7 @@ from carbonaware_operator.grid.readings import UNSHAPED, Expected, Reading
 from carbonaware_operator.quantities.instants import Instant, parse_instant
 
 DEFAULT_NAMESPACE, DEFAULT_NAME = "kube-system", "carbon-intensity"
+_MAX_SOURCE = 253  # of the status of a zone
 DATA_KEY, ISSUED_KEY = "data", "forecastDateTime"
 _GO_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(\.\d+)? ([+-]\d\d)(\d\d)( [A-Z]+)?")
 
@@ -40,7 +41,7 @@ class ExporterConfigMap:
     ) -> None:
         """Raise SignalError: `texts`, the values of the ConfigMap by key, are not as they must."""
         self._what = f"ConfigMap {namespace}/{name}"
-        self.source = f"ConfigMap/{namespace}/{name}" + (f"/{location}" if location else "")
+        self.source = f"ConfigMap/{namespace}/{location or name}"[:_MAX_SOURCE]
         self.factors = factors
         self._location = location
         try:

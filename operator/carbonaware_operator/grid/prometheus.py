@@ -3,6 +3,7 @@
 Source: https://prometheus.io/docs/prometheus/latest/querying/api, range queries.
 """
 
+import hashlib
 import math
 from datetime import timedelta
 from typing import Any
@@ -25,7 +26,8 @@ class Prometheus:
     cadence = Cadence(poll=60, stale=600)
 
     def __init__(self, *, query: str, url: str, factors: EmissionFactors | None = None) -> None:
-        self.source = "Prometheus"
+        # Another query is another series, which must not enter the same archive.
+        self.source = f"Prometheus/{hashlib.sha256(f'{url} {query}'.encode()).hexdigest()[:8]}"
         self.factors = factors
         self._query = query
         self._endpoint = Endpoint(url, member="prometheus", subject="`prometheus.query`")
