@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("operator_idle",)
+NAMES = ("operator_idle", "grid_faults", "grid_poll")
 
 
 def main(names: list[str]) -> None:
