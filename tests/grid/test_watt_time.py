@@ -149,6 +149,14 @@ class TestPoints:
             "end": "2024-05-01T10:07:00Z",
         } == replay.asked[-1].query
 
+    def test_are_of_thirty_days_at_most(self, replay: ReplayServer, api: WattTime):
+        """A longer question is refused there."""
+        replay.give(HISTORICAL, an_answer(1000, 500))
+
+        Marginal(api).points(NOW - timedelta(days=400), NOW)
+
+        assert "2024-04-01T10:07:00Z" == replay.asked[-1].query["start"]
+
 
 class TestToken:
     def test_is_got_with_the_credentials_and_used_on(self, replay: ReplayServer, api: WattTime):

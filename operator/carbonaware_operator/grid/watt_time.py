@@ -30,6 +30,7 @@ _TOKEN_SECONDS = 25 * 60  # a token is valid for 30 minutes
 _HORIZON_HOURS = "72"  # the longest that is offered
 _NOW = "0"  # a horizon that is answered with the current five minutes alone
 _LONGEST_STEP_SECONDS = 3600
+_LONGEST = timedelta(days=30)  # of one question; the official client splits longer ones too
 
 
 class WattTime:
@@ -67,7 +68,8 @@ class WattTime:
 
         Raises SignalError.
         """
-        span = {"start": format_instant(start), "end": format_instant(end)}
+        first = max(start, end - _LONGEST)
+        span = {"start": format_instant(first), "end": format_instant(end)}
         _, past = self._read("historical", span, PointKind.ACTUAL)
         if any(reading.start <= end < reading.end for reading in past):
             return past
