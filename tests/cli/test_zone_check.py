@@ -156,6 +156,13 @@ class TestCheck:
             assert 3 == kubectl_carbonaware(*arguments).exit_code
 
 
+def a_zone_with_forecast(*values: int, grams: int | None = 300) -> dict[str, Any]:
+    """Hourly values from one o'clock on, in a status of the present spec."""
+    zone = stored_zone("de", grams=grams)
+    zone["status"] |= {"observedGeneration": 1, "forecast": a_forecast(*values)}
+    return zone
+
+
 def a_forecast(*grams: int) -> dict[str, Any]:
     """Hourly values from one o'clock on, when the tests are."""
     return {
@@ -170,9 +177,7 @@ def a_forecast(*grams: int) -> dict[str, Any]:
 class TestForecast:
     def test_is_a_bar_for_each_hour(self, api: StandInApi, kubectl_carbonaware: Run):
         """Hours that nothing is known of are dots."""
-        zone = stored_zone("de")
-        zone["status"]["forecast"] = a_forecast(100, 200, 450)
-        api.add(zone)
+        api.add(a_zone_with_forecast(100, 200, 450))
 
         table = kubectl_carbonaware("zones").stdout
         (item,) = json.loads(kubectl_carbonaware("zones", "-o", "json").stdout)["items"]
@@ -182,9 +187,7 @@ class TestForecast:
 
     def test_stands_in_while_nothing_is_fresh(self, api: StandInApi, kubectl_carbonaware: Run):
         """As the operator would take it."""
-        zone = stored_zone("de", grams=None)
-        zone["status"]["forecast"] = a_forecast(123)
-        api.add(zone)
+        api.add(a_zone_with_forecast(123, grams=None))
 
         (item,) = json.loads(kubectl_carbonaware("zones", "-o", "json").stdout)["items"]
 

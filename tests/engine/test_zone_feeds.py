@@ -86,7 +86,11 @@ class World:
             "accounting": Scripted("accounting", grams=[500]),
             "marginal": Scripted("marginal", marginal=True, grams=[800]),
         }
-        self.loop = SignalsLoop(
+        self.loop = self._new_loop()
+        self.task: asyncio.Task[None] | None = None
+
+    def _new_loop(self) -> SignalsLoop:
+        return SignalsLoop(
             zones=self.store,
             kube=self.kube,
             clock=self.clock,
@@ -94,9 +98,23 @@ class World:
             leading=lambda: True,
             on_change=lambda name: None,
             jitter=lambda: 1.0,
+            backfill=timedelta(days=15),
             observe=lambda provider, result, seconds: self.observed.append((provider, result)),
         )
-        self.task: asyncio.Task[None] | None = None
+
+    async def restart(self) -> None:
+        """Another process with the same cluster: memory is gone, the status and archive are not."""
+        if self.task:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+        await self.loop.close()
+        stored = self.kube.stored(CARBON_ZONES, None, "lab")
+        self.store = ZoneStore()
+        self.store.apply(zone_record(stored))
+        self.loop = self._new_loop()
+        self.task = asyncio.create_task(self.loop.run())
+        await eventually(lambda: "lab" in self.store.readings)
+        await eventually(self.idle)
 
     def made(self, source: Source, *, texts: Mapping[str, str], created: Any = None) -> Any:
         """In place of the makers of providers."""
@@ -265,6 +283,23 @@ class TestFallback:
         assert "fallback" not in world.status()
         assert {"Ready": ("True", "Current"), "Fresh": ("True", "Current")} == world.conditions()
 
+    async def test_outlives_the_operator(self, world: World):
+        """Forecast and typical day are read again, though the source never answers."""
+        source = world.providers["average"]
+        source.first = NOON - timedelta(days=14)
+        source.grams = [300 if hour % 24 == 1 else 100 for hour in range(14 * 24)]
+        source.expected = [310]
+        await world.follow(source=AVERAGE)
+        source.error = SignalUnreachable("no answer")
+
+        await world.restart()
+        forecast = world.reading.fallback
+        await world.pass_time(1.5 * 3600)
+
+        assert (310_000, FallbackLevel.FORECAST) == (forecast.intensity, forecast.level)
+        day = world.reading.fallback
+        assert (300_000, FallbackLevel.HISTORY) == (day.intensity, day.level)
+
 
 class TestForecasts:
     async def test_are_asked_for_every_half_hour(self, world: World):
@@ -305,7 +340,6 @@ class TestTypicalDay:
         source = world.providers["average"]
         source.first = NOON - timedelta(days=14)
         source.grams = [300 if hour % 24 == 5 else 100 for hour in range(14 * 24)]
-        world.loop._backfill = timedelta(days=15)
         source.cadence = Cadence(poll=300, stale=60)
 
         await world.follow(source=AVERAGE)

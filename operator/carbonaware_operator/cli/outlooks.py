@@ -1,12 +1,9 @@
 """What the cluster shows of a zone, as the outlook that decide() takes."""
 
-from datetime import timedelta
-
 from carbonaware_operator.api.reasons import SignalReason
 from carbonaware_operator.api.schema import Condition
 from carbonaware_operator.api.zone import CurrentIntensity
 from carbonaware_operator.grid.fallback import FallbackIntensity, Known, fallback_intensity
-from carbonaware_operator.grid.points import Forecast
 from carbonaware_operator.planning.outlook import Fallback, Missing, Outlook, Signal
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant, parse_instant
@@ -23,7 +20,7 @@ def fallback_of(zone: ZoneRecord, now: Instant) -> FallbackIntensity:
     """What the operator says that stands in; else what would, by what the status holds."""
     said = zone.status.fallback
     if said is None:
-        return fallback_intensity(zone.spec, Known(zone.name, forecast_of(zone)), now)
+        return fallback_intensity(zone.spec, Known(zone.name, zone.forecast), now)
     return FallbackIntensity(
         MilligramsPerKWh(said.milligrams_per_kwh),
         said.level,
@@ -31,20 +28,6 @@ def fallback_of(zone: ZoneRecord, now: Instant) -> FallbackIntensity:
         said.year,
         said.emission_factors,
         said.typical_day,
-    )
-
-
-def forecast_of(zone: ZoneRecord) -> Forecast | None:
-    """The forecast in the zone's status."""
-    said = zone.status.forecast
-    if said is None:
-        return None
-    return Forecast(
-        issued=parse_instant(said.issued_time),
-        start=parse_instant(said.start_time),
-        step=timedelta(seconds=said.step_seconds),
-        values=tuple(MilligramsPerKWh(value) for value in said.milligrams_per_kwh),
-        source=said.source,
     )
 
 

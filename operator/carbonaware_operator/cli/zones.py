@@ -11,7 +11,6 @@ from carbonaware_operator.cli.jobs import listed_jobs
 from carbonaware_operator.cli.lookup import unreadable
 from carbonaware_operator.cli.outlooks import (
     fallback_of,
-    forecast_of,
     freshness,
     grams,
     not_fresh_reason,
@@ -58,7 +57,7 @@ class ListedZone:
     @property
     def expected(self) -> list[MilligramsPerKWh | None]:
         """What is forecast of now and each of the 23 hours after it; None where nothing is."""
-        forecast = forecast_of(self.zone)
+        forecast = self.zone.forecast
         hours = (self.now + timedelta(hours=hour) for hour in range(24))
         return [forecast.at(hour) if forecast else None for hour in hours]
 

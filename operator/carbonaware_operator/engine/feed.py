@@ -85,6 +85,7 @@ class Archived(Newest[Point]):
         if not self._history.read:
             try:
                 await self._history.read_copy(objects)
+                self._learn()
             except ApiError as error:
                 log.warning(
                     "archive not read",
@@ -100,8 +101,12 @@ class Archived(Newest[Point]):
         """Archive the points; learn the typical day anew once an hour."""
         super().take(points, cadence, now)
         self._history.take(points, now, timedelta(seconds=cadence.revised))
-        if self._history.archive and self._learnt_in != period_start(now):
+        if self._learnt_in != period_start(now):
             self._learnt_in = period_start(now)
+            self._learn()
+
+    def _learn(self) -> None:
+        if self._history.archive is not None:
             self._signal.day = typical_day(self._history.archive)
 
 

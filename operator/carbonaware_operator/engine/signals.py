@@ -167,6 +167,7 @@ class SignalsLoop:
 
     def _follow(self, record: ZoneRecord, history: ZoneHistory) -> None:
         zone = _Zone(record, history)
+        zone.signal.forecast = record.forecast  # until the source has been asked for another
         zone.feeds = feeds_of(
             record, zone.signal, history, asking=self._asking, on_news=partial(self._publish, zone)
         )

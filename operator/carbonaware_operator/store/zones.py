@@ -1,6 +1,7 @@
 """CarbonZones as the operator knows them, and the outlook that the signals loop made of each."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from carbonaware_operator.api.zone import CarbonZoneSpec, CarbonZoneStatus
@@ -8,6 +9,7 @@ from carbonaware_operator.grid.fallback import FallbackIntensity
 from carbonaware_operator.grid.points import Forecast, MarginalPoint, Point
 from carbonaware_operator.grid.tariff import Price
 from carbonaware_operator.planning.outlook import Outlook
+from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant, parse_instant
 
 
@@ -21,6 +23,20 @@ class ZoneRecord:
     created: Instant
     spec: CarbonZoneSpec
     status: CarbonZoneStatus
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """The forecast in its status; None where there is none, or it is of an earlier spec."""
+        said = self.status.forecast
+        if said is None or self.status.observed_generation != self.generation:
+            return None
+        return Forecast(
+            issued=parse_instant(said.issued_time),
+            start=parse_instant(said.start_time),
+            step=timedelta(seconds=said.step_seconds),
+            values=tuple(MilligramsPerKWh(value) for value in said.milligrams_per_kwh),
+            source=said.source,
+        )
 
 
 def zone_record(body: dict[str, Any]) -> ZoneRecord:
