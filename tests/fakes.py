@@ -78,12 +78,13 @@ class FakeKube:
 
     Server-side apply is by manager: what a manager leaves out of its next apply is deleted.
     `fail(path, error)` makes requests to paths that begin so be refused until `fail(path, None)`.
-    `requests` are all (verb, path) so far.
+    `requests` are all (verb, path) so far; `created` is when objects without a time were created.
     """
 
     def __init__(self) -> None:
         self.objects: dict[str, Object] = {}
         self.requests: list[tuple[str, str]] = []
+        self.created = "2026-06-15T12:00:00Z"
         self._applied: dict[tuple[str, str], Object] = {}
         self._failures: dict[str, ApiError] = {}
         self._versions = count(1)
@@ -201,6 +202,7 @@ class FakeKube:
         version = next(self._versions)
         body["metadata"]["resourceVersion"] = str(version)
         body["metadata"].setdefault("uid", f"uid-{version}")
+        body["metadata"].setdefault("creationTimestamp", self.created)
         self.objects[path] = body
         return body
 
