@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from carbonaware_agent.attribution.apportion import apportion
 from carbonaware_agent.attribution.idle import IdlePower
 from carbonaware_agent.attribution.periods import segments
-from carbonaware_agent.attribution.shares import Attribution, IdlePolicy, attribute
+from carbonaware_agent.attribution.shares import (
+    Attribution,
+    IdlePolicy,
+    attribute,
+    held_device,
+)
 from carbonaware_agent.owners import OwnerSeries
 from carbonaware_agent.readings import Readings
 from carbonaware_agent.snapshot import AttributedRecord, SeriesKey, Snapshot
@@ -37,6 +42,7 @@ class Meter:
     ) -> None:
         self._snapshot = snapshot
         self._owners = owners
+        self._directory = directory
         self._rules = rules
         self._usage = PodUsage(snapshot, owners, directory, rules.vcpus)
         self._zones = ZoneEnergy(snapshot, rules.vcpus)
@@ -59,7 +65,7 @@ class Meter:
             duration_us=duration_us,
             boottime_us=readings.boottime_us,
         )
-        portions = self._zones.advance(readings, use)
+        portions = self._with_gpu_holder(self._zones.advance(readings, use))
         periods = segments(
             readings.wall_us - duration_us,
             readings.wall_us,
@@ -71,6 +77,19 @@ class Meter:
         self._owners.close_absent(readings.boottime_us, readings.wall_us)
         self._usage.forget_ended(readings.boottime_us)
         self._at(readings)
+
+    def _with_gpu_holder(self, portions: Sequence[Portion]) -> Sequence[Portion]:
+        """Give GPUs to the pod that holds all of them; else they are nobody's.
+
+        Held counts as busy, so that a GPU's idle power is learned while nobody holds it.
+        """
+        gpus = [portion for portion in portions if portion.stream.zone.startswith("gpu/")]
+        if gpus:
+            holder = self._directory.holder_of_all_gpus(len(gpus))
+            for portion in gpus:
+                portion.use = held_device(holder if holder in self._snapshot.pods else None)
+                portion.load = float(bool(portion.use.pods))
+        return portions
 
     def _at(self, readings: Readings) -> None:
         snapshot = self._snapshot
@@ -131,8 +150,7 @@ class Meter:
     def _learn_idle(self, portions: Iterable[Portion], *, closing: bool) -> None:
         for portion in portions:
             idle = self._snapshot.idle[portion.stream]
-            load = portion.use.busy_us / (self._rules.vcpus * portion.duration_us)
-            idle.observe(portion.energy_uj, portion.duration_us, load)
+            idle.observe(portion.energy_uj, portion.duration_us, portion.load)
             if closing:
                 self._revise(idle, portion)
 

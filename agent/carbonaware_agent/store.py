@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from carbonaware_agent.journal import Journal
-from carbonaware_agent.snapshot import Snapshot, SnapshotUnreadableError, decode, encode
+from carbonaware_agent.snapshot import Snapshot
+from carbonaware_agent.snapshot_format import SnapshotUnreadableError, decode, encode
 
 _log = logging.getLogger(__name__)
 _SYNC_EVERY_US = 60_000_000

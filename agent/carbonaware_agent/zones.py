@@ -18,13 +18,14 @@ _LONGEST_MISS_US = 3600 * 1_000_000
 class Portion:
     """Energy of one stream over one interval, summed over the zones that were read together.
 
-    use: who used the node meanwhile. maximum_uw, idle_uw: of those zones together, in microwatts;
-    None where not all are known.
+    use: who used the node meanwhile. load: 0 to 1. maximum_uw, idle_uw: of those zones together,
+    in microwatts; None where not all are known.
     """
 
     stream: Stream
     use: NodeUse
     duration_us: int
+    load: float
     energy_uj: int = 0
     maximum_uw: int | None = 0
     idle_uw: int | None = 0
@@ -83,7 +84,8 @@ class ZoneEnergy:
                 now = _Now(values.get(zone.name), readings.boottime_us, use)
                 drawn = self._drawn(sensor, zone, now)
                 if drawn is not None:
-                    portion = Portion(zone.stream, drawn.use, drawn.duration_us)
+                    load = self._load(drawn.use, drawn.duration_us)
+                    portion = Portion(zone.stream, drawn.use, drawn.duration_us, load)
                     portion = portions.setdefault((zone.stream, drawn.duration_us), portion)
                     portion.add(zone, drawn.energy_uj)
         return list(portions.values())
@@ -152,5 +154,7 @@ class ZoneEnergy:
             idle = self._snapshot.idle.get(zone.stream)
             alike = [r for r in self._snapshot.zones.values() if r.stream == zone.stream]
             maximum_watts = idle.highest_uw / 1e6 / len(alike) if idle else 0.0
-        load = use.busy_us / (self._vcpus * duration_us)
-        return maximum_watts * share_of_maximum(load)
+        return maximum_watts * share_of_maximum(self._load(use, duration_us))
+
+    def _load(self, use: NodeUse, duration_us: int) -> float:
+        return use.busy_us / (self._vcpus * duration_us)

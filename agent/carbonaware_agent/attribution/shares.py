@@ -57,6 +57,12 @@ class Attribution:
     unallocated_uj: int
 
 
+def held_device(pod: str | None) -> NodeUse:
+    """The use of a device that one pod holds whole, with all its energy; None: that nobody does."""
+    held = () if pod is None else (PodUse(pod, busy_us=1, reserved_us=1, present_us=1),)
+    return NodeUse(held, busy_us=len(held), allocatable_us=1)
+
+
 def attribute(
     energy_uj: int, idle_uj: int, use: NodeUse, policy: IdlePolicy = IdlePolicy.REQUESTS
 ) -> Attribution:
