@@ -99,7 +99,8 @@ class Programs:
         ]
 
     def _start(self, name: str, argv: list[str]) -> None:
-        variables = {"HOME": os.environ.get("HOME", "/")}
+        # Clients keep the cluster's certificate in temporary files, and a killed one leaves them.
+        variables = {"HOME": os.environ.get("HOME", "/"), "TMPDIR": str(self.state)}
         if "testbed.simulated_host" in argv:  # the one package that is not installed
             variables["PYTHONPATH"] = str(_ROOT)
         log = self._log(name)
