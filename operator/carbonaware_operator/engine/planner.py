@@ -17,7 +17,7 @@ from carbonaware_operator.cluster.events import Recorder, event_reason, transiti
 from carbonaware_operator.cluster.jobs import JobWriter, RefusedError, StaleJobError
 from carbonaware_operator.cluster.kube import ApiError, Object
 from carbonaware_operator.engine.clock import Clock
-from carbonaware_operator.planning.decide import decide
+from carbonaware_operator.planning.decide import decide, latest_start
 from carbonaware_operator.planning.decision import (
     Continue,
     Decision,
@@ -160,7 +160,10 @@ class Planner:
             self._expire(record, now)
             return
         if record.child is None and self._awaits_first_outlook(record):
-            return
+            last = latest_start(record.schedule, now)
+            if now < last:
+                self._boundaries.set(record.uid, last)
+                return
         step = self.step(record, now)
         if isinstance(step.decision, Hold):
             self._boundaries.set(record.uid, step.decision.review)
@@ -198,10 +201,13 @@ class Planner:
     def _start(self, record: JobRecord, action: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(action)
         self._busy[record.uid] = task
-        task.add_done_callback(lambda _: self._done(record.uid))
+        task.add_done_callback(lambda ended: self._done(record.uid, ended))
 
-    def _done(self, uid: str) -> None:
+    def _done(self, uid: str, task: asyncio.Task[None]) -> None:
         self._busy.pop(uid, None)
+        if not task.cancelled() and (error := task.exception()):
+            # A defect, or an answer of an odd shape; the sweep's pass over all jobs tries again.
+            log.error("action failed", exc_info=error, extra={"job_uid": uid})
         if uid in self._again:
             self._again.discard(uid)
             self.touch(uid)
@@ -212,6 +218,9 @@ class Planner:
     async def _guarded(self, record: JobRecord, action: Coroutine[Any, Any, None]) -> None:
         """Run one action in a slot; whatever goes wrong concerns this job alone."""
         async with self._slots:
+            if not self._leading():
+                action.close()  # whoever leads now decides on everything itself
+                return
             try:
                 await action
             except StaleJobError as stale:
