@@ -1,5 +1,6 @@
 """What the agent's tests share: a host's file tree, an API server, clocks, and small objects."""
 
+import contextlib
 import json
 import queue
 import re
@@ -166,7 +167,8 @@ class FakeApi(ThreadingHTTPServer):
     """Speaks the list and watch protocol for the pods of a node.
 
     requests: the queries that came. events: what the open watch will send; None ends it.
-    list_status, watch_status: answer with this status instead.
+    watch_statuses: what the next watches are answered with instead. allocatable: the node's CPUs;
+    None forbids to read it.
     """
 
     daemon_threads = True
@@ -178,7 +180,7 @@ class FakeApi(ThreadingHTTPServer):
         self.allocatable: str | None = "4"
         self.requests: list[dict[str, str]] = []
         self.events: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        self.watch_status = 200
+        self.watch_statuses: list[int] = []
 
     @property
     def url(self) -> str:
@@ -214,17 +216,18 @@ class _ApiHandler(BaseHTTPRequestHandler):
             self._answer(200, {"status": {"allocatable": {"cpu": self.server.allocatable}}})
 
     def _watch(self) -> None:
-        if self.server.watch_status != 200:
-            status, self.server.watch_status = self.server.watch_status, 200
+        if self.server.watch_statuses:
+            status = self.server.watch_statuses.pop()
             self._answer(status, {"code": status})
             return
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        while (event := self.server.events.get()) is not None:
-            line = json.dumps(event).encode() + b"\n"
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
-            self.wfile.flush()
+        with contextlib.suppress(ConnectionError):
+            while (event := self.server.events.get()) is not None:
+                line = json.dumps(event).encode() + b"\n"
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                self.wfile.flush()
         # An abrupt end: the last chunk is missing.
         self.close_connection = True
 
