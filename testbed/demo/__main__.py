@@ -118,7 +118,8 @@ def _demo(options: Options, console: Console, undo: Undo) -> int:
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     undo.note("free the folder", _claim(folder).close)
-    (folder / "summary.json").unlink(missing_ok=True)
+    for former in (folder / "summary.json", *folder.glob("*.log")):
+        former.unlink(missing_ok=True)
     programs = Programs(folder)
     programs.stop()
     with _timed(console, "cluster"):

@@ -165,4 +165,7 @@ def _jobs(view: View) -> Table:
 
 
 def _planned(job: JobFacts) -> str:
-    return f"{job.planned:%H:%M:%S}" if job.planned else "-"
+    if job.planned is None:
+        return "-"
+    another_day = job.planned.date() > job.created.date()
+    return f"{job.planned:%b %d %H:%M}" if another_day else f"{job.planned:%H:%M:%S}"
