@@ -333,7 +333,7 @@ class AgentUnderTest:
             (zone.name, zone.stream.source) for sensor in machine.sensors for zone in sensor.zones
         }
         clock = machine.clock
-        self.snapshot, self.begun = resume(
+        self.snapshot, goes_on = resume(
             self.folder.load(clock.wall_us()),
             self.folder.journal,
             Machine(machine.boot_id, "cpu", clock.boottime_us(), clock.wall_us(), period_us, zones),
@@ -342,10 +342,9 @@ class AgentUnderTest:
         owners = OwnerSeries(self.snapshot, self.folder.journal)
         self.meter = Meter(self.snapshot, owners, self.directory, rules)
         self.board = Board("n1", self.folder.journal)
-        if not self.begun:
+        if not goes_on:
             self.meter.begin(machine.readings())
-            self.begun = True
-            self.save()
+        self.save()
 
     def tick(self) -> None:
         """Read, count, save and publish."""

@@ -12,6 +12,7 @@ from carbonaware_agent.board import Board
 from carbonaware_agent.exposition import CONTENT_TYPE
 
 _IDLE_CONNECTION_SECONDS = 30
+_STOP_SECONDS = 0.1
 
 
 class BadQueryError(ValueError):
@@ -33,7 +34,9 @@ class MetricsServer(ThreadingHTTPServer):
 
     def start(self) -> None:
         """Serve in a thread that ends with the process."""
-        threading.Thread(target=self.serve_forever, name="http", daemon=True).start()
+        threading.Thread(
+            target=self.serve_forever, args=(_STOP_SECONDS,), name="http", daemon=True
+        ).start()
 
 
 class _Handler(BaseHTTPRequestHandler):
