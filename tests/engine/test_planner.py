@@ -390,6 +390,22 @@ class TestLeading:
 
         assert len(stage.writes(CHILDREN)) <= WRITES_IN_FLIGHT
 
+    async def test_dropped_actions_are_made_up_for_when_the_lease_comes_back(self, stage):
+        """The lease may be away for so short a time that nobody announces it."""
+        for n in range(40):
+            stage.jobs.apply(stage.kube.put(CARBON_AWARE_JOBS, "ml", a_job_body(f"job-{n}")))
+        stage.planner.touch_all()
+        await stage.planner.plan_once()
+        await asyncio.sleep(0)  # the first of them have their turn
+        stage.leads = False
+        await stage.done()
+
+        stage.leads = True
+        await stage.clock.advance(1)
+        await stage.done()
+
+        assert all(stage.child(f"job-{n}") for n in range(40))
+
 
 class TestStarted:
     async def test_completion_is_noted(self, stage):

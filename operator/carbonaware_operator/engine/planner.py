@@ -219,7 +219,8 @@ class Planner:
         """Run one action in a slot; whatever goes wrong concerns this job alone."""
         async with self._slots:
             if not self._leading():
-                action.close()  # whoever leads now decides on everything itself
+                action.close()
+                self.touch(record.uid)  # decided on anew if this replica leads again
                 return
             try:
                 await action
