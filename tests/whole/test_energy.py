@@ -117,7 +117,7 @@ class TestWrites:
             "create", "configmap", "trace", "--from-literal=day.csv=" + "\n".join(["utc,g", *rows])
         )
         zone = a_zone(f"{running.namespace}-rec")
-        source = {"configMapRef": {"name": "trace", "key": "day.csv"}, "speed": 36000, "loop": True}
+        source = {"configMapRef": {"name": "trace", "key": "day.csv"}, "speed": 86400, "loop": True}
         zone["spec"]["source"] = {"type": "Recording", "recording": source}
         zone_name = zone["metadata"]["name"]
         operator = running.operator().wait_ready()
