@@ -17,7 +17,7 @@ from carbonaware_operator.cluster.events import Recorder, event_reason, transiti
 from carbonaware_operator.cluster.jobs import JobWriter, RefusedError, StaleJobError
 from carbonaware_operator.cluster.kube import ApiError, Object
 from carbonaware_operator.engine.clock import Clock
-from carbonaware_operator.planning.decide import decide, latest_start
+from carbonaware_operator.planning.decide import latest_start
 from carbonaware_operator.planning.decision import (
     Continue,
     Decision,
@@ -130,7 +130,7 @@ class Planner:
         """Decide on one unfinished job and derive its progress."""
         outlook = self._zones.outlooks.get(record.zone_name or "")
         job, child = record.planned(), record.child
-        decision: Decision = _vanished(record) or decide(job, outlook, now)
+        decision = record.decide(outlook, now)
         moment = Moment(now.replace(microsecond=0), record.created, record.generation)
         return Step(decision, advance(record.progress, job, child, decision, outlook, moment))
 
@@ -321,14 +321,3 @@ class Planner:
         )
         self._boundaries.set(record.uid, self._clock.now() + delay)
         self._wake.set()
-
-
-def _vanished(record: JobRecord) -> Fail | None:
-    """The child Job existed and does not any more: somebody deleted it."""
-    workload = record.progress.workload
-    if workload is None or (record.child and record.child.uid == workload.uid):
-        return None
-    return Fail(
-        EndReason.WORKLOAD_DELETED,
-        f"the child Job {workload.name} was deleted; it is never created a second time",
-    )
