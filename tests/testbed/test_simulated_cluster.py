@@ -98,7 +98,7 @@ class TestRestartingTheApiServer:
 class TestStopping:
     def test_leaves_no_process_and_no_folder(self):
         """Nothing is left though a component had crashed; a second call is no error."""
-        name = f"test-api-{os.getpid()}-brief"
+        name = f"test-brief-{os.getpid()}"
         started = Cluster.start(name, node="none", report=lambda _: None)
         started.kill_component("kube-scheduler")
 
