@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from carbonaware_agent.attribution.apportion import apportion
 from carbonaware_agent.attribution.idle import IdlePower
-from carbonaware_agent.attribution.periods import segments
+from carbonaware_agent.attribution.periods import crossed, weights
 from carbonaware_agent.attribution.shares import (
     Attribution,
     IdlePolicy,
@@ -66,14 +66,15 @@ class Meter:
             boottime_us=readings.boottime_us,
         )
         portions = self._with_gpu_holder(self._zones.advance(readings, use))
-        periods = segments(
-            readings.wall_us - duration_us,
+        longest_us = max([duration_us, *(portion.duration_us for portion in portions)])
+        starts = crossed(
+            readings.wall_us - longest_us,
             readings.wall_us,
             open_us=snapshot.open_us,
             length_us=snapshot.period_us,
         )
-        self._count(portions, periods, readings.wall_us)
-        self._learn_idle(portions, closing=len(periods) > 1)
+        self._count(portions, starts, readings.wall_us)
+        self._learn_idle(portions, closing=len(starts) > 1)
         self._owners.close_absent(readings.boottime_us, readings.wall_us)
         self._usage.forget_ended(readings.boottime_us)
         self._at(readings)
@@ -97,11 +98,12 @@ class Meter:
         if readings.busy_us is not None:
             snapshot.busy_us = readings.busy_us
 
-    def _count(
-        self, portions: Iterable[Portion], periods: Sequence[tuple[int, int]], wall_us: int
-    ) -> None:
-        """Add every portion to the totals of zones, pods and owners."""
-        growth: list[tuple[int, dict[SeriesKey, int]]] = [(start_us, {}) for start_us, _ in periods]
+    def _count(self, portions: Iterable[Portion], starts: Sequence[int], wall_us: int) -> None:
+        """Add every portion to the totals of zones, pods and owners.
+
+        starts: the accounting periods that the portions lie in.
+        """
+        growth: list[tuple[int, dict[SeriesKey, int]]] = [(start_us, {}) for start_us in starts]
         for portion in portions:
             idle = self._idle(portion)
             attribution = attribute(
@@ -111,9 +113,11 @@ class Meter:
                 self._rules.idle_policy,
             )
             self._count_zone(portion.stream, attribution)
-            weights = _weights(portion, self._snapshot, periods, wall_us)
+            shares = weights(
+                starts, wall_us - portion.duration_us, wall_us, self._snapshot.period_us
+            )
             for key, energy_uj in self._count_pods(portion, attribution).items():
-                parts = apportion(energy_uj, weights) if len(weights) > 1 else [energy_uj]
+                parts = apportion(energy_uj, shares) if len(shares) > 1 else [energy_uj]
                 for (_, increments), part in zip(growth, parts, strict=True):
                     increments[key] = increments.get(key, 0) + part
         self._owners.grow(growth)
@@ -158,18 +162,3 @@ class Meter:
         stated = self._rules.idle_uw if portion.stream.zone == "package" else None
         fixed = portion.idle_uw if stated is None else stated
         idle.revise(fixed_uw=fixed, maximum_uw=portion.maximum_uw)
-
-
-def _weights(
-    portion: Portion, snapshot: Snapshot, periods: Sequence[tuple[int, int]], wall_us: int
-) -> list[int]:
-    """How a portion lies over the periods; one that waited for a good reading reaches far back."""
-    return [
-        weight
-        for _, weight in segments(
-            wall_us - portion.duration_us,
-            wall_us,
-            open_us=periods[0][0],
-            length_us=snapshot.period_us,
-        )
-    ]

@@ -71,7 +71,7 @@ class RandomLife:
         self.machine.busy_us += self.chance.randrange(300_000)
         energy_uj = self.chance.randrange(200_000_000)
         self.drawn_uj += energy_uj
-        self.machine.draw(energy_uj, seconds=self.chance.uniform(0.1, 3))
+        self.machine.draw(energy_uj, seconds=self.chance.uniform(0.1, 30))
         self.count(readable=self.chance.random() > 0.05)
 
     def count(self, *, readable: bool = True) -> None:

@@ -89,6 +89,12 @@ class TestParsePod:
 
         assert ("0" * 32, a_uid(1)) == (pod.cgroup_uid, pod.uid)
 
+    def test_an_annotation_cannot_take_another_pods_place(self):
+        """Only a configuration's hash is believed, which no other pod has for a uid."""
+        annotations = {"kubernetes.io/config.hash": a_uid(2)}
+
+        assert a_uid(1) == parse_pod(a_pod_manifest(1, annotations=annotations)).cgroup_uid
+
     def test_a_bare_pod_is_read(self):
         """Everything that may be missing may be missing."""
         pod = parse_pod({"metadata": {"uid": "u", "namespace": "n", "name": "p"}})

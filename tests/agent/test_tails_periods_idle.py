@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbonaware_agent.attribution.idle import SAMPLES_TO_LEARN, IdlePower
-from carbonaware_agent.attribution.periods import period_of, segments
+from carbonaware_agent.attribution.periods import crossed, period_of, weights
 from carbonaware_agent.attribution.tails import QUIET_TICKS, ParentSlice
 
 SECOND_US = 1_000_000
@@ -52,7 +52,13 @@ class TestParentSlice:
         assert 0 == parent.settle(700, 0, ended=True, cap_us=SECOND_US)
 
 
-class TestSegments:
+def segments(start_us: int, end_us: int, *, open_us: int, length_us: int) -> list[tuple[int, int]]:
+    """The periods an interval lies in, each with its part of it."""
+    starts = crossed(start_us, end_us, open_us=open_us, length_us=length_us)
+    return list(zip(starts, weights(starts, start_us, end_us, length_us), strict=True))
+
+
+class TestPeriods:
     def test_an_interval_within_the_open_period_has_one_part(self):
         """Most ticks cross nothing."""
         assert [(3600, 5)] == segments(4000, 4005, open_us=3600, length_us=3600)
@@ -63,27 +69,30 @@ class TestSegments:
 
         assert [(0, 10), (100, 100), (200, 100), (300, 50)] == parts
 
+    def test_an_end_on_the_boundary_closes_the_period(self):
+        """The next one is open and has none of it."""
+        assert [(0, 10), (100, 0)] == segments(90, 100, open_us=0, length_us=100)
+
     def test_a_closed_period_stays_closed(self):
         """After the wall clock stepped back everything counts in the period that is open."""
         assert [(3600, 10)] == segments(100, 110, open_us=3600, length_us=3600)
 
-    def test_after_a_step_forward_the_new_period_has_it_all(self):
-        """Time that the clock skipped was not spent in any period."""
-        parts = segments(7195, 7205, open_us=0, length_us=3600)
+    def test_after_a_step_forward_skipped_periods_are_left_out(self):
+        """A machine without a clock of its own may wake up in 1970."""
+        parts = segments(10**15 - 5, 10**15 + 5, open_us=0, length_us=1000)
 
-        assert [(0, 0), (3600, 5), (7200, 5)] == parts
+        assert [(0, 0), (10**15 - 1000, 5), (10**15, 5)] == parts
 
     @given(
         st.integers(0, 10**4), st.integers(1, 10**4), st.integers(0, 10**4), st.integers(50, 999)
     )
-    def test_weights_cover_the_interval(self, start, duration, open_at, length):
-        """No part of an interval is lost unless all of it lies before the open period."""
+    def test_the_parts_are_the_interval(self, start, duration, open_at, length):
+        """No part of it is lost, even if all of it lies before the open period."""
         open_us = period_of(open_at, length)
         parts = segments(start, start + duration, open_us=open_us, length_us=length)
 
-        total = sum(weight for _, weight in parts)
-        assert total == duration
-        assert [start for start, _ in parts] == [open_us + i * length for i in range(len(parts))]
+        assert duration == sum(part for _, part in parts)
+        assert parts[-1][0] == max(open_us, period_of(start + duration, length))
 
 
 class TestIdlePower:

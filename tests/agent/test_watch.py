@@ -3,6 +3,7 @@
 import base64
 import json
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -166,17 +167,15 @@ class TestCredentials:
             server.token,
         )
 
-    def test_a_kubeconfig_may_hold_certificates_inline(self, tmp_path, monkeypatch):
-        """They are written to files that nobody else may read."""
-        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    def test_a_kubeconfig_may_hold_certificates_inline(self, tmp_path):
+        """They become files in memory, as a key should not be left on a disk."""
         encoded = base64.b64encode(b"PEM").decode()
         user = {"client-certificate-data": encoded, "client-key-data": encoded}
         server = from_kubeconfig(a_kubeconfig(tmp_path, {"insecure-skip-tls-verify": True}, user))
 
         assert server.verify is False
         assert server.certificate is not None
-        key = tmp_path / server.certificate[1]
-        assert (b"PEM", 0o600) == (key.read_bytes(), key.stat().st_mode & 0o777)
+        assert [b"PEM", b"PEM"] == [Path(file).read_bytes() for file in server.certificate]
 
     @pytest.mark.parametrize(
         ("user", "word"), [({"exec": {"command": "x"}}, "must be a token"), (None, "no such")]

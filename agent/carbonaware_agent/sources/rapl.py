@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from carbonaware_agent.sources.files import KeptFile
+from carbonaware_agent.kept_file import KeptFile
 from carbonaware_agent.sources.sensor import CHIP, Energy, Interval, Rebaseline, Stream, Zone
 
 # No package or memory zone draws this; a larger difference is a counter that was set anew.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from carbonaware_agent.sources.files import KeptFile
+from carbonaware_agent.kept_file import KeptFile
 from carbonaware_agent.workloads import cgroup_names
 
 _V1_CONTROLLERS = ("cpuacct", "cpu,cpuacct", "cpuacct,cpu")

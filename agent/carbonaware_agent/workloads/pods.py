@@ -1,5 +1,6 @@
 """What the API server says about the pods of this node."""
 
+import re
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,7 @@ from carbonaware_agent.workloads.effective_request import effective_cpu_request
 _ENDED_PHASES = ("Succeeded", "Failed")
 _GPU = "nvidia.com/gpu"
 _CONFIG_HASH = "kubernetes.io/config.hash"
+_STATIC_UID = re.compile("[0-9a-f]{32}")
 # Pods that ended wait here for the next tick, which comes within seconds.
 _ENDED_KEPT = 1000
 
@@ -53,7 +55,7 @@ def parse_pod(manifest: Mapping[str, Any]) -> Pod:
     qos = str(status.get("qosClass") or "BestEffort").lower()
     return Pod(
         uid=metadata["uid"],
-        cgroup_uid=(metadata.get("annotations") or {}).get(_CONFIG_HASH) or metadata["uid"],
+        cgroup_uid=_cgroup_uid(metadata),
         namespace=metadata["namespace"],
         name=metadata["name"],
         owner=_owner(metadata),
@@ -63,6 +65,12 @@ def parse_pod(manifest: Mapping[str, Any]) -> Pod:
         ran=any(entry.get("containerID") for entry in status.get("containerStatuses") or []),
         ended=status.get("phase") in _ENDED_PHASES,
     )
+
+
+def _cgroup_uid(metadata: Mapping[str, Any]) -> str:
+    """The uid in the cgroup's name; anybody may write the annotation, but not another's uid."""
+    config_hash = (metadata.get("annotations") or {}).get(_CONFIG_HASH) or ""
+    return config_hash if _STATIC_UID.fullmatch(config_hash) else metadata["uid"]
 
 
 def _owner(metadata: Mapping[str, Any]) -> Owner:
