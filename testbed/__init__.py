@@ -30,6 +30,6 @@ succeed after their annotation `testbed.carbonaware.io/run-for` (such as "12s"; 
 testbed.simulated_host writes the host files that the agent reads, as if those pods used the
 processor.
 
-May import: the standard library, click, packaging, requests, PyYAML. Must not import: our own packages.
+May import: the standard library, click, packaging, requests, PyYAML; never our own packages.
 Start reading at cluster.py.
 """
