@@ -12,7 +12,8 @@ from carbonaware_agent.board import Board
 from carbonaware_agent.exposition import CONTENT_TYPE
 
 _IDLE_CONNECTION_SECONDS = 30
-_STOP_SECONDS = 0.1
+# Only a shutdown is looked for this often; the agent's process ends without one.
+_POLL_SECONDS = 60.0
 
 
 class BadQueryError(ValueError):
@@ -35,7 +36,7 @@ class MetricsServer(ThreadingHTTPServer):
     def start(self) -> None:
         """Serve in a thread that ends with the process."""
         threading.Thread(
-            target=self.serve_forever, args=(_STOP_SECONDS,), name="http", daemon=True
+            target=self.serve_forever, args=(_POLL_SECONDS,), name="http", daemon=True
         ).start()
 
 

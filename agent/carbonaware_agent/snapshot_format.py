@@ -76,7 +76,7 @@ def _number(table: dict[Any, int], entry: Owner | Stream) -> int:
 
 def _zone_row(zone: ZoneRecord) -> list[Any]:
     missed = zone.missed and [
-        [astuple(pod) for pod in zone.missed.pods],
+        zone.missed.pods,
         zone.missed.busy_us,
         zone.missed.allocatable_us,
     ]

@@ -42,6 +42,12 @@ def agent(tmp_path) -> AgentUnderTest:
     return agent
 
 
+@pytest.fixture(autouse=True)
+def quick_shutdown(monkeypatch):
+    """Servers of tests end at once."""
+    monkeypatch.setattr("carbonaware_agent.server._POLL_SECONDS", 0.01)
+
+
 @pytest.fixture
 def server(agent) -> Iterator[str]:
     serving = MetricsServer(("127.0.0.1", 0), agent.board, alive=lambda: True)

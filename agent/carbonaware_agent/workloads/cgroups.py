@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from carbonaware_agent.kept_file import KeptFile
 from carbonaware_agent.workloads import cgroup_names
@@ -23,8 +24,7 @@ class CgroupsUnreadableError(Exception):
     """The pods' tree exists but cannot be listed or read now."""
 
 
-@dataclass(frozen=True, slots=True)
-class CgroupUse:
+class CgroupUse(NamedTuple):
     """Cumulative CPU time of one cgroup in microseconds, and the slice that holds it."""
 
     usage_us: int
