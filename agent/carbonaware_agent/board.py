@@ -65,6 +65,7 @@ class Board:
         page = self._page
         if page is None:
             return None
+        # Scrapers that come together wait for one rendering instead of each doing it.
         with self._lock:
             return page.compressed if compressed else page.metrics
 

@@ -135,6 +135,7 @@ def _attributed(snapshot: Snapshot) -> Iterator[str]:
 
 def _pods(snapshot: Snapshot) -> Iterator[str]:
     for cgroup, pod in snapshot.pods.items():
+        # Without a word from the API server the cgroup's uid is all there is; better than silence.
         identity = _labels(namespace=pod.namespace, pod=pod.name, pod_uid=pod.uid or cgroup)
         for stream, parts in pod.energy.items():
             for component, energy_uj in zip(("dynamic", "idle"), parts, strict=True):
@@ -236,6 +237,7 @@ def _hour(mark: Mark) -> str:
     return str(mark.start_us // 1_000_000)
 
 
+# Not a float: above 8.59 GJ a series would lose microjoules.
 def _decimal(micro: int, digits: int = 6) -> str:
     """An exact decimal of an integer count of millionths, cut to some digits."""
     return f"{micro // 1_000_000}.{micro % 1_000_000:06d}"[: digits - 6 or None]

@@ -84,9 +84,12 @@ class Meter:
 
         Held counts as busy, so that a GPU's idle power is learned while nobody holds it.
         """
-        gpus = [portion for portion in portions if portion.stream.zone.startswith("gpu/")]
+        gpus = [portion for portion in portions if _is_gpu(portion.stream)]
         if gpus:
-            holder = self._directory.holder_of_all_gpus(len(gpus))
+            # Counted by record, as the reading of some of them may have failed this time.
+            records = self._snapshot.zones.values()
+            count = sum(_is_gpu(zone.stream) and zone.raw is not None for zone in records)
+            holder = self._directory.holder_of_all_gpus(count)
             for portion in gpus:
                 portion.use = held_device(holder if holder in self._snapshot.pods else None)
                 portion.load = float(bool(portion.use.pods))
@@ -162,3 +165,7 @@ class Meter:
         stated = self._rules.idle_uw if portion.stream.zone == "package" else None
         fixed = portion.idle_uw if stated is None else stated
         idle.revise(fixed_uw=fixed, maximum_uw=portion.maximum_uw)
+
+
+def _is_gpu(stream: Stream) -> bool:
+    return stream.zone.startswith("gpu/")

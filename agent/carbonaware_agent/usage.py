@@ -42,6 +42,7 @@ class PodUsage:
 
         busy_us: of the whole node over the same time.
         """
+        # Before usage is taken, which makes new pods known.
         newborn = {cgroup for cgroup in reading.pods if self._absent(cgroup)}
         gone = {cgroup for cgroup in self._running() if cgroup not in reading.pods}
         cap_us = self._vcpus * duration_us

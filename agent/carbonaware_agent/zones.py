@@ -12,6 +12,8 @@ from carbonaware_agent.sources.sensor import Energy, Interval, Rebaseline, Senso
 _log = logging.getLogger(__name__)
 # Use is remembered this long for a zone that cannot be read; then its energy is given up.
 _LONGEST_MISS_US = 3600 * 1_000_000
+# Over more than this the mean use stands for what happened when, so the division is an estimate.
+_LONGEST_CERTAIN_US = 60 * 1_000_000
 
 
 @dataclass(slots=True)
@@ -121,7 +123,7 @@ class ZoneEnergy:
                 record.power_uw = 0
                 return None
             case Energy(energy_uj, estimated):
-                if estimated:
+                if estimated or duration_us > _LONGEST_CERTAIN_US:
                     self._gap(zone, "estimated")
                 record.total_uj += energy_uj
                 record.power_uw = energy_uj * 1_000_000 // duration_us

@@ -391,6 +391,14 @@ class TestGaps:
         totals = {name: zone.total_uj for (name, _), zone in agent.snapshot.zones.items()}
         assert {"package-0": 1000, "package-1": 500} == totals
 
+    def test_a_long_interval_is_counted_as_an_estimate(self, agent, machine):
+        """After a minute without an agent, who used the node when is not known."""
+        for seconds in (1, 61):
+            machine.draw(1000, seconds=seconds)
+            agent.tick()
+
+        assert {("package-0", "estimated"): 1} == agent.snapshot.gaps
+
 
 class TestGpus:
     def a_gpu_node(self, machine, tmp_path, count=1):
@@ -407,6 +415,17 @@ class TestGpus:
         machine.start(1)
         machine.use(machine.start(2), 1_000_000)
         agent.know(a_pod_manifest(1, gpus=1), a_pod_manifest(2))
+        machine.draw(1000)
+        agent.tick()
+
+        assert {"job-1": 1000} == agent.owner_energy("gpu/0")
+
+    def test_a_gpu_that_cannot_be_read_does_not_hide_the_holder(self, machine, tmp_path):
+        """The others are still the holder's."""
+        agent = self.a_gpu_node(machine, tmp_path, count=2)
+        machine.start(1)
+        agent.know(a_pod_manifest(1, gpus=2))
+        machine.sensors[1].value = None
         machine.draw(1000)
         agent.tick()
 

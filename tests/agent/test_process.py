@@ -132,11 +132,16 @@ def a_kubeconfig(folder: Path, api: FakeApi) -> Path:
 
 
 def falling(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """Cumulative series that show less than before, or are gone."""
+    """Cumulative series that show less than before, or are gone.
+
+    A pod's series changes its labels once, when the API server tells its name.
+    """
     return [
         series
         for series, value in before.items()
-        if "joules" in series and micro(after.get(series, "-1")) < micro(value)
+        if "joules" in series
+        and 'namespace=""' not in series
+        and micro(after.get(series, "-1")) < micro(value)
     ]
 
 

@@ -37,6 +37,7 @@ class Rapl:
         self._files: dict[str, KeptFile] = {}
         zones = []
         for counter in _counters(powercap):
+            # Since 2020 the kernel lets only root read counters (CVE-2020-8694).
             with contextlib.suppress(OSError, ValueError):
                 file = KeptFile(counter.folder / "energy_uj")
                 int(file.read())
