@@ -72,10 +72,12 @@ def accounting(
         f"{ACCOUNTING_PERIOD}{{{labels}}} {snapshot.period_us // 1_000_000}\n",
     ]
     lines += [_owner_line(OWNER_ENERGY, *series, node=node) for series in _series(snapshot)]
+    # A series may be closed in the journal and still be open in the last snapshot that was saved.
+    live = {record.epoch for record in snapshot.series.values()}
     lines += [
         _owner_line(OWNER_ENERGY, history.key, epoch, history.total_uj, node=node)
         for epoch, history in histories
-        if history.total_uj is not None
+        if history.total_uj is not None and epoch not in live
     ]
     lines += [
         _owner_line(OWNER_MARK, history.key, epoch, mark.value_uj, node=node, hour=_hour(mark))

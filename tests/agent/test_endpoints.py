@@ -191,6 +191,14 @@ carbonaware_owner_energy_mark_joules{{{labels},hour="{HOUR}"}} 12.002743
 
         assert shown == agent.board.accounting(0)
 
+    def test_a_series_that_closes_now_is_shown_once(self, agent):
+        """Until the snapshot without it is saved, it is the open one."""
+        shown = agent.board.accounting(0)
+        key, record = next(iter(agent.snapshot.series.items()))
+        agent.folder.journal.close(record.epoch, key, record.total_uj, 0)
+
+        assert shown == agent.board.accounting(0)
+
 
 class TestServer:
     def test_plain_text_and_gzip_are_the_same_page(self, server, agent):
