@@ -10,6 +10,7 @@ import click
 from carbonaware_operator.cli import actions, jobs, zones
 from carbonaware_operator.cli import explain as explaining
 from carbonaware_operator.cli.account import print_explanation
+from carbonaware_operator.cli.forecast import forecast
 from carbonaware_operator.cli.output import print_document, print_line, print_note, print_table
 from carbonaware_operator.cli.session import Target, run
 from carbonaware_operator.cluster.kube import KubeClient
@@ -215,6 +216,9 @@ def zones_(output: str, **cluster: str | None) -> None:
     else:
         now = _now()
         print_table(zones.HEADER, [zones.row(zone, now) for zone in found])
+
+
+cli.add_command(forecast)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,8 @@ WRITES_IN_FLIGHT = 16
 RETRY_FIRST = timedelta(seconds=1)
 RETRY_LAST = timedelta(seconds=60)
 REFUSAL_RETRY = timedelta(seconds=30)
+ACCOUNT_PATIENCE = timedelta(minutes=15)
+"""A finished job outlives its time to live for so long at most, while its energy is not settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,8 @@ class Planner:
         if record.ttl is None or record.progress.finished is None:
             return
         due = record.progress.finished + record.ttl
+        if not record.accounted_for:
+            due = max(due, record.progress.finished + ACCOUNT_PATIENCE)
         if now < due:
             self._boundaries.set(record.uid, due)
         else:

@@ -68,6 +68,11 @@ class JobRecord:
         """When the job ended."""
         return self.progress.finished
 
+    @property
+    def accounted_for(self) -> bool:
+        """Whether no more energy can come: settled, or nothing ever ran."""
+        return self.workload_uid is None or bool(self.ledger and self.ledger.settled)
+
     def decide(self, outlook: Outlook | None, now: Instant) -> Decision:
         """Decide on this job, which has not ended; a child Job that was deleted fails it."""
         workload = self.progress.workload
