@@ -1,0 +1,122 @@
+"""The choice between models: each is tried on the last weeks, the best of them forecasts.
+
+A trial fits a model to what was known eight weeks ago and lets it forecast once a day since, at
+the hour of day at which the history ends. Its errors make the score and the bands.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from carbonaware_operator.forecasting.bands import MIN_ORIGINS, band
+from carbonaware_operator.forecasting.errors import ForecastTooLong, ForecastTooShort
+from carbonaware_operator.forecasting.model import LIMIT_HOURS, Forecast, Model, Predictor
+from carbonaware_operator.forecasting.ridge import Ridge
+from carbonaware_operator.forecasting.score import mape
+from carbonaware_operator.forecasting.series import (
+    DAY_HOURS,
+    HOUR,
+    FloatArray,
+    History,
+    log_intensity,
+)
+from carbonaware_operator.forecasting.smoothing import Smoothing
+from carbonaware_operator.forecasting.yesterday import Yesterday
+from carbonaware_operator.quantities.instants import Instant
+
+MODELS: MappingProxyType[str, tuple[Model, ...]] = MappingProxyType(
+    {
+        "auto": (Yesterday(), Smoothing(), Ridge()),
+        "smoothing": (Smoothing(),),
+        "ridge": (Ridge(),),
+        "yesterday": (Yesterday(),),
+    }
+)
+"""What may be chosen from, by name. In `auto` they stand in the order of the history they need."""
+
+TRIAL_DAYS = 56
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """How a model did in the last weeks.
+
+    errors: float64[k, LIMIT_HOURS], log outcome less log forecast; NaN = outcome unknown.
+    mape: of all of them, in percent; NaN when no outcome is known.
+    """
+
+    model: Model
+    errors: FloatArray
+    mape: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forecaster:
+    """The chosen model, fitted to all of the history."""
+
+    history: History
+    trial: Trial
+    predictor: Predictor
+
+    @property
+    def model(self) -> str:
+        """The name of the chosen model."""
+        return self.trial.model.name
+
+    @property
+    def mape(self) -> float:
+        """The rolling score of the chosen model, in percent; NaN before it could be tried."""
+        return self.trial.mape
+
+    def forecast(self, origin: Instant, horizon: int) -> Forecast:
+        """Forecast `horizon` hours from an origin at, or some hours after, the end of the history.
+
+        Raises ForecastTooLong: that is more than LIMIT_HOURS after the end of the history.
+        ValueError: the origin is no full hour, or before that end.
+        """
+        late, rest = divmod(origin - self.history.end, HOUR)
+        if rest or late < 0 or horizon < 1:
+            raise ValueError("a forecast must start on an hour, at the end of its history or later")
+        if late + horizon > LIMIT_HOURS:
+            raise ForecastTooLong(asked=late + horizon, limit=LIMIT_HOURS)
+        all_values = self.predictor.predict(self.history, np.array([self.history.hours]))[0]
+        lower, upper = band(all_values, self.trial.errors)
+        asked = slice(late, late + horizon)
+        return Forecast(
+            origin, HOUR, all_values[asked], lower[asked], upper[asked], self.trial.model.name
+        )
+
+
+def fit(history: History, models: Sequence[Model] = MODELS["auto"]) -> Forecaster:
+    """Fit the model with the best rolling score.
+
+    A model that could not be tried for a week is taken only when none could.
+    Raises ForecastTooShort: the history is too short for every model.
+    """
+    possible = [model for model in models if model.min_hours <= history.hours]
+    if not possible:
+        needed = min(models, key=lambda model: model.min_hours)
+        raise ForecastTooShort(needed.name, needed=needed.min_hours, known=history.hours)
+    trials = [tried(model, history) for model in possible]
+    scored = [t for t in trials if len(t.errors) >= MIN_ORIGINS and not np.isnan(t.mape)]
+    best = min(scored, key=lambda trial: trial.mape, default=trials[0])
+    return Forecaster(history, best, best.model.fit(history))
+
+
+def tried(model: Model, history: History) -> Trial:
+    """Try a model on the last weeks, as many as its needs leave, up to TRIAL_DAYS."""
+    days = min(TRIAL_DAYS, (history.hours - model.min_hours) // DAY_HOURS)
+    if days == 0:
+        return Trial(model, np.empty((0, LIMIT_HOURS)), float("nan"))
+    origins = history.hours - DAY_HOURS * np.arange(days, 0, -1)
+    forecasts = model.fit(history.until(int(origins[0]))).predict(history, origins)
+    outcomes = _outcomes(history)[origins[:, None] + np.arange(LIMIT_HOURS)]
+    errors = log_intensity(outcomes) - log_intensity(forecasts)
+    return Trial(model, errors, mape(forecasts, outcomes))
+
+
+def _outcomes(history: History) -> FloatArray:
+    """The values, and NaN for the hours to come that forecasts of the last days reach into."""
+    return np.concatenate([history.values, np.full(LIMIT_HOURS, np.nan)])
