@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("operator_idle",)
+NAMES = ("forecast", "operator_idle")
 
 
 def main(names: list[str]) -> None:
