@@ -20,7 +20,7 @@ demo: testbed-deps  ## five jobs through a recorded day, on a real cluster, in t
 	$(BIN)/python -m testbed.demo --cluster $(CLUSTER)
 
 unit: $(VENV)/.installed  ## pure tests, seconds
-	$(BIN)/python -m pytest -q -m "not api and not node"
+	$(BIN)/python -m pytest -q -n auto -m "not api and not node"
 
 test: testbed-deps lint  ## every level of test that this machine can run
 	$(BIN)/python -m pytest

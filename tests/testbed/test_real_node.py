@@ -82,7 +82,7 @@ class TestPodsOnARealNode:
     def test_our_image_carries_operator_and_agent(self, real_cluster):
         """Debian's Python finds both packages and what they need."""
         real_cluster.load_image(project_image(lambda _: None))
-        script = "python3 -c 'import carbonaware_operator, carbonaware_agent, kopf, psutil'"
+        script = "python3 -c 'import carbonaware_operator, carbonaware_agent, kopf, pynvml'"
 
         real_cluster.apply([a_pod("ours", script, image=NAME)])
 
