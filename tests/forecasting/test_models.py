@@ -205,6 +205,18 @@ class TestPrices:
             predicted(Ridge(), leaking), predicted(Ridge(), leaking.until(noon.hours)), rtol=1e-12
         )
 
+    def test_do_not_tell_earlier_origins_what_was_published_later(self) -> None:
+        """A trial forecasts from origins whose future prices stand in the history."""
+        whole = with_prices(a_history(self.DAYS), a_grid(self.DAYS, seed=3) / 5_000)
+        origins = 24 * np.array([self.DAYS - 9, self.DAYS - 4]) + 15
+        fitted = Ridge().fit(whole.until(int(origins[0])))
+
+        together = fitted.predict(whole, origins)
+
+        for row, origin in enumerate(origins):
+            alone = fitted.predict(whole.until(int(origin)), origins[row : row + 1])
+            np.testing.assert_allclose(together[row], alone[0], rtol=1e-9)
+
     def test_may_be_missing_or_beside_the_history(self) -> None:
         """Prices that end years ago, never were, or begin late change no shape."""
         history = a_history(200)

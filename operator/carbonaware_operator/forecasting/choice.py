@@ -91,9 +91,7 @@ class Forecaster:
         all_values = self.predictor.predict(self.history, np.array([self.history.hours]))[0]
         lower, upper = band(all_values, self.trial.errors)
         asked = slice(late, late + horizon)
-        return Forecast(
-            origin, HOUR, all_values[asked], lower[asked], upper[asked], self.trial.model.name
-        )
+        return Forecast(origin, HOUR, all_values[asked], lower[asked], upper[asked], self.model)
 
 
 def fit(history: History, models: Sequence[Model] = MODELS["auto"]) -> Forecaster:

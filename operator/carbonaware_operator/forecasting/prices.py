@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from carbonaware_operator.quantities.instants import Instant
 
 PUBLISHED_AT = time(13)
-"""Local time at which the prices of the next local day are known. The coupled European auction
-publishes at 12:57 CET (EPEX SPOT); CAISO and ERCOT follow at 13:00 and 13:30 local time."""
+"""Local time from which the prices of the next local day are known: day-ahead auctions of Europe
+and North America publish around it."""
 
 _HOUR = timedelta(hours=1)
 
