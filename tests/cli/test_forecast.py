@@ -152,6 +152,7 @@ class TestPrices:
         [
             (("--price-column=usd",), "--price-column needs --price"),
             (("--price-time-zone=Mars/Base",), "must be a time zone such as Europe/Berlin"),
+            (("--price-time-zone=Europe",), "must be a time zone such as Europe/Berlin"),
             (("--horizon=121",), "121 is not in the range 1<=x<=120"),
         ],
     )

@@ -33,7 +33,7 @@ def forecast() -> None:
 def _time_zone(_context: click.Context, _parameter: click.Parameter, name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a folder of zones is no zone
         raise click.BadParameter(
             f"must be a time zone such as Europe/Berlin, not {name}"
         ) from error
