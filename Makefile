@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
 CLUSTER ?= testbed
 
 .PHONY: demo test unit lint bench generate testbed-deps constraints clean
@@ -20,10 +21,12 @@ demo: testbed-deps  ## five jobs through a recorded day, on a real cluster, in t
 	$(BIN)/python -m testbed.demo --cluster $(CLUSTER)
 
 unit: $(VENV)/.installed  ## pure tests, seconds
-	$(BIN)/python -m pytest -q -m "not api and not node"
+	$(PYTEST) -q -n auto -m "not api and not node"
 
-test: testbed-deps lint  ## every level of test that this machine can run
-	$(BIN)/python -m pytest
+# By level, so that each can be spread: there are many API servers at a time, but one real node.
+test: testbed-deps lint unit  ## every level of test that this machine can run
+	$(PYTEST) -n 2 -m "api and not node"
+	$(PYTEST) -m node
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("operator_idle", "grid_faults", "grid_poll")
+NAMES = ("forecast", "grid_faults", "grid_poll", "operator_idle")
 
 
 def main(names: list[str]) -> None:

@@ -18,13 +18,18 @@ From Python::
         cluster.kubectl("wait", "--for=condition=Complete", "job/a", "--timeout=60s")
         cluster.restart_apiserver(down_seconds=2)
 
+    with Cluster.start("mine", node="real") as cluster:
+        cluster.load_image(project_image())  # from testbed.project_image
+        cluster.helm("install", "carbonaware", "helm/carbonaware")
+
 In tests, ask for the fixture `cluster` (marker `api`) or `real_cluster` (marker `node`).
 
-A real node runs pods in containerd and needs root; its images come from testbed.images. A simulated
-node needs no rights: pods run at once and Job pods succeed after their annotation
-`testbed.carbonaware.io/run-for` (such as "12s"; 5 s without it). testbed.simulated_host writes the
-host files that the agent reads, as if those pods used the processor.
+A real node runs pods in containerd and needs root; testbed.images.BUSYBOX is always loaded, and
+pods need `imagePullPolicy: Never`. A simulated node needs no rights: pods run at once and Job pods
+succeed after their annotation `testbed.carbonaware.io/run-for` (such as "12s"; 5 s without it).
+testbed.simulated_host writes the host files that the agent reads, as if those pods used the
+processor.
 
-May import: the standard library, click, requests, PyYAML. Must not import: our own packages.
+May import: the standard library, click, packaging, requests, PyYAML; never our own packages.
 Start reading at cluster.py.
 """

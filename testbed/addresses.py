@@ -3,14 +3,18 @@
 Each cluster takes the lowest free slot, 0 to 255, and the slot decides every range.
 """
 
+import contextlib
 import ipaddress
+import secrets
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 from testbed.errors import PrerequisiteMissingError
 
 _SLOTS = 256
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _SERVICES = "10.213.0.0/16"
 _PODS = "10.214.0.0/16"
 
@@ -69,11 +73,20 @@ def lowest_free_slot(taken: Collection[int]) -> int:
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """A TCP port that nothing listens on at this address, chosen by the kernel."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port that nothing listens on at this address.
+
+    It lies outside the range from which the kernel serves outgoing connections: there, while a
+    server is down, some client gets its port and the server cannot start again.
+    Raises PrerequisiteMissingError: 100 attempts found none.
+    """
+    lowest, highest = map(int, _EPHEMERAL.read_text().split())
+    candidates = [port for port in range(10_000, 65_536) if not lowest <= port <= highest]
+    for _ in range(100):
+        port = secrets.choice(candidates or range(10_000, 65_536))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((address, port))
+            return port
+    raise PrerequisiteMissingError(f"no TCP port is free at {address}; end some programs")
 
 
 def _subnet(network: str, slot: int) -> str:

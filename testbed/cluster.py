@@ -236,12 +236,18 @@ class Cluster:
     def restart_apiserver(self, *, down_seconds: float = 0.0) -> None:
         """Crash the API server, leave it down for some seconds and start it again.
 
-        A polite end would wait up to a minute for the watches of its clients.
+        A polite end would wait up to a minute for the watches of its clients. The cluster's own
+        controllers are started anew afterwards: they back off for up to a minute, which is no
+        matter of those who use the cluster.
         Raises ComponentFailedError: it does not start.
         """
         self.kill_component("kube-apiserver")
         time.sleep(down_seconds)
         self.start_component("kube-apiserver")
+        for name in ("kube-controller-manager", "kube-scheduler", "kwok"):
+            if self.running().get(name):
+                self.stop_component(name)
+                self.start_component(name)
 
     def log(self, name: str) -> str:
         """What one program has written so far.

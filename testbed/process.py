@@ -35,7 +35,9 @@ def identify(pid: int) -> ProcessId | None:
         return None
     # The program's name may contain spaces and brackets; fields are counted after its last one.
     fields = stat.rpartition(")")[2].split()
-    if fields[0] in "ZX":
+    # While other threads of a killed program still end, its files and ports are still open,
+    # though the first thread is a zombie already.
+    if fields[0] in "ZX" and int(fields[17]) <= 1:
         return None
     return ProcessId(pid, int(fields[19]))
 

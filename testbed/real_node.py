@@ -35,7 +35,7 @@ def obstacle() -> str | None:
     if "overlay" not in Path("/proc/filesystems").read_text():
         return "the kernel offers no overlayfs; try `modprobe overlay`"
     if host.has_pod_cgroups():
-        return "another kubelet runs on this machine; end it first"
+        return "another kubelet keeps pods here (control group kubepods); end it first"
     return None
 
 

@@ -75,5 +75,6 @@ def _running(level: str, node: NodeKind, progress: Callable[[str], None]) -> Ite
 def _end_clusters_of_killed_runs() -> None:
     for name in names():
         prefix, _, pid = name.rpartition("-")
-        if prefix in ("test-api", "test-node") and not Path(f"/proc/{pid}").exists():
+        ours = prefix.startswith("test-") and pid.isdigit()
+        if ours and not Path(f"/proc/{pid}").exists():
             Cluster.attach(name).stop()

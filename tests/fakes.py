@@ -3,7 +3,7 @@
 import asyncio
 import copy
 import heapq
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -37,8 +37,11 @@ class ManualClock:
         heapq.heappush(self._sleepers, (self._monotonic + seconds, next(self._order), awake))
         await awake
 
-    async def advance(self, seconds: float) -> None:
-        """Let time pass; whoever sleeps wakes at its own instant and acts before time goes on."""
+    async def advance(self, seconds: float, idle: Callable[[], bool] = lambda: True) -> None:
+        """Let time pass; whoever sleeps wakes at its own instant and acts before time goes on.
+
+        idle: true when no worker thread is busy; time stands still until then.
+        """
         await settle()
         end = self._monotonic + seconds
         while self._sleepers and self._sleepers[0][0] <= end:
@@ -47,6 +50,8 @@ class ManualClock:
                 continue
             self._move(max(0.0, due - self._monotonic))
             awake.set_result(None)
+            await settle()
+            await eventually(idle)
             await settle()
         self._move(end - self._monotonic)
         await settle()
@@ -78,12 +83,13 @@ class FakeKube:
 
     Server-side apply is by manager: what a manager leaves out of its next apply is deleted.
     `fail(path, error)` makes requests to paths that begin so be refused until `fail(path, None)`.
-    `requests` are all (verb, path) so far.
+    `requests` are all (verb, path) so far; `created` is when objects without a time were created.
     """
 
     def __init__(self) -> None:
         self.objects: dict[str, Object] = {}
         self.requests: list[tuple[str, str]] = []
+        self.created = "2026-06-15T12:00:00Z"
         self._applied: dict[tuple[str, str], Object] = {}
         self._failures: dict[str, ApiError] = {}
         self._versions = count(1)
@@ -201,6 +207,7 @@ class FakeKube:
         version = next(self._versions)
         body["metadata"]["resourceVersion"] = str(version)
         body["metadata"].setdefault("uid", f"uid-{version}")
+        body["metadata"].setdefault("creationTimestamp", self.created)
         self.objects[path] = body
         return body
 

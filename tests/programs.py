@@ -202,16 +202,14 @@ class Stack:
 
 @contextmanager
 def stack(cluster: Cluster, namespace: str, folder: Path) -> Iterator[Stack]:
-    """A stack that is torn down, its logs shown when the test fails."""
+    """A stack that is torn down; its logs are printed."""
     running = Stack(cluster, namespace, folder)
     try:
         yield running
-    except BaseException:
-        for program in running.programs:
-            print(f"--- {program.name}\n{program.log.read_text(errors='replace')[-6000:]}")
-        raise
     finally:
         running.close()
+        for program in running.programs:  # shown by pytest for a test that failed
+            print(f"--- {program.name}\n{program.log.read_text(errors='replace')[-6000:]}")
 
 
 def _yaml(objects: tuple[dict[str, Any], ...]) -> str:

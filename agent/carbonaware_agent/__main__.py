@@ -92,7 +92,6 @@ def _run(chosen: settings.Settings, stop: threading.Event) -> None:
         extra={"version": __version__, "node": chosen.node_name, "port": server.server_port},
     )
     agent.run(stop, round(chosen.tick_seconds * 1e6))
-    server.shutdown()
     folder.close()
 
 

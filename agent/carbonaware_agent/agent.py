@@ -71,6 +71,7 @@ class Agent:
         while not stop.is_set():
             now_us = self._clock.boottime_us()
             self.tick(lag_us=now_us - due_us)
+            # Rounded up to the next multiple that is still ahead.
             due_us += tick_us * max(1, -((due_us - self._clock.boottime_us()) // tick_us))
             stop.wait(max(0, due_us - self._clock.boottime_us()) / 1e6)
         self.tick(sync=True)

@@ -11,7 +11,8 @@ from functools import cached_property
 from carbonaware_agent import exposition
 from carbonaware_agent.exposition import AgentHealth
 from carbonaware_agent.journal import Journal
-from carbonaware_agent.snapshot import Snapshot, decode
+from carbonaware_agent.snapshot import Snapshot
+from carbonaware_agent.snapshot_format import decode
 
 _FASTEST = 1
 
@@ -64,6 +65,7 @@ class Board:
         page = self._page
         if page is None:
             return None
+        # Scrapers that come together wait for one rendering instead of each doing it.
         with self._lock:
             return page.compressed if compressed else page.metrics
 

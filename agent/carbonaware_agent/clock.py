@@ -25,4 +25,5 @@ class SystemClock:
 
     def boottime_us(self) -> int:
         """Microseconds since the machine started."""
+        # Unlike CLOCK_MONOTONIC it counts suspension, during which counters may go on.
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000

@@ -72,10 +72,12 @@ def accounting(
         f"{ACCOUNTING_PERIOD}{{{labels}}} {snapshot.period_us // 1_000_000}\n",
     ]
     lines += [_owner_line(OWNER_ENERGY, *series, node=node) for series in _series(snapshot)]
+    # A series may be closed in the journal and still be open in the last snapshot that was saved.
+    live = {record.epoch for record in snapshot.series.values()}
     lines += [
         _owner_line(OWNER_ENERGY, history.key, epoch, history.total_uj, node=node)
         for epoch, history in histories
-        if history.total_uj is not None
+        if history.total_uj is not None and epoch not in live
     ]
     lines += [
         _owner_line(OWNER_MARK, history.key, epoch, mark.value_uj, node=node, hour=_hour(mark))
@@ -135,6 +137,7 @@ def _attributed(snapshot: Snapshot) -> Iterator[str]:
 
 def _pods(snapshot: Snapshot) -> Iterator[str]:
     for cgroup, pod in snapshot.pods.items():
+        # Without a word from the API server the cgroup's uid is all there is; better than silence.
         identity = _labels(namespace=pod.namespace, pod=pod.name, pod_uid=pod.uid or cgroup)
         for stream, parts in pod.energy.items():
             for component, energy_uj in zip(("dynamic", "idle"), parts, strict=True):
@@ -236,6 +239,7 @@ def _hour(mark: Mark) -> str:
     return str(mark.start_us // 1_000_000)
 
 
+# Not a float: above 8.59 GJ a series would lose microjoules.
 def _decimal(micro: int, digits: int = 6) -> str:
     """An exact decimal of an integer count of millionths, cut to some digits."""
     return f"{micro // 1_000_000}.{micro % 1_000_000:06d}"[: digits - 6 or None]

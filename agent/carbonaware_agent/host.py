@@ -63,6 +63,7 @@ def parse_cpuinfo(text: str) -> Processor:
         key.strip(): value.strip()
         for key, _, value in (line.partition(":") for line in text.split("\n\n")[0].splitlines())
     }
+    # ARM kernels show neither vendor nor hypervisor there; such a machine counts as bare metal.
     return Processor(
         vcpus=max(1, len(re.findall(r"^processor\s*:", text, re.MULTILINE))),
         guest="hypervisor" in fields.get("flags", "").split(),

@@ -112,6 +112,7 @@ class Journal:
         with self._lock:
             self._histories = _kept(self._histories, wall_us - RETENTION_US)
         content = b"".join(_line(row) for row in self._rows())
+        # Written beside and renamed: a crash leaves the old file or the new one.
         temporary = self._file.with_suffix(".new")
         with temporary.open("wb") as file:
             file.write(content)

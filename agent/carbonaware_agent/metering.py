@@ -9,8 +9,13 @@ from dataclasses import dataclass
 
 from carbonaware_agent.attribution.apportion import apportion
 from carbonaware_agent.attribution.idle import IdlePower
-from carbonaware_agent.attribution.periods import segments
-from carbonaware_agent.attribution.shares import Attribution, IdlePolicy, attribute
+from carbonaware_agent.attribution.periods import crossed, weights
+from carbonaware_agent.attribution.shares import (
+    Attribution,
+    IdlePolicy,
+    attribute,
+    held_device,
+)
 from carbonaware_agent.owners import OwnerSeries
 from carbonaware_agent.readings import Readings
 from carbonaware_agent.snapshot import AttributedRecord, SeriesKey, Snapshot
@@ -37,6 +42,7 @@ class Meter:
     ) -> None:
         self._snapshot = snapshot
         self._owners = owners
+        self._directory = directory
         self._rules = rules
         self._usage = PodUsage(snapshot, owners, directory, rules.vcpus)
         self._zones = ZoneEnergy(snapshot, rules.vcpus)
@@ -59,18 +65,35 @@ class Meter:
             duration_us=duration_us,
             boottime_us=readings.boottime_us,
         )
-        portions = self._zones.advance(readings, use)
-        periods = segments(
-            readings.wall_us - duration_us,
+        portions = self._with_gpu_holder(self._zones.advance(readings, use))
+        longest_us = max([duration_us, *(portion.duration_us for portion in portions)])
+        starts = crossed(
+            readings.wall_us - longest_us,
             readings.wall_us,
             open_us=snapshot.open_us,
             length_us=snapshot.period_us,
         )
-        self._count(portions, periods, readings.wall_us)
-        self._learn_idle(portions, closing=len(periods) > 1)
+        self._count(portions, starts, readings.wall_us)
+        self._learn_idle(portions, closing=len(starts) > 1)
         self._owners.close_absent(readings.boottime_us, readings.wall_us)
         self._usage.forget_ended(readings.boottime_us)
         self._at(readings)
+
+    def _with_gpu_holder(self, portions: Sequence[Portion]) -> Sequence[Portion]:
+        """Give GPUs to the pod that holds all of them; else they are nobody's.
+
+        Held counts as busy, so that a GPU's idle power is learned while nobody holds it.
+        """
+        gpus = [portion for portion in portions if _is_gpu(portion.stream)]
+        if gpus:
+            # Counted by record, as the reading of some of them may have failed this time.
+            records = self._snapshot.zones.values()
+            count = sum(_is_gpu(zone.stream) and zone.raw is not None for zone in records)
+            holder = self._directory.holder_of_all_gpus(count)
+            for portion in gpus:
+                portion.use = held_device(holder if holder in self._snapshot.pods else None)
+                portion.load = float(bool(portion.use.pods))
+        return portions
 
     def _at(self, readings: Readings) -> None:
         snapshot = self._snapshot
@@ -78,11 +101,12 @@ class Meter:
         if readings.busy_us is not None:
             snapshot.busy_us = readings.busy_us
 
-    def _count(
-        self, portions: Iterable[Portion], periods: Sequence[tuple[int, int]], wall_us: int
-    ) -> None:
-        """Add every portion to the totals of zones, pods and owners."""
-        growth: list[tuple[int, dict[SeriesKey, int]]] = [(start_us, {}) for start_us, _ in periods]
+    def _count(self, portions: Iterable[Portion], starts: Sequence[int], wall_us: int) -> None:
+        """Add every portion to the totals of zones, pods and owners.
+
+        starts: the accounting periods that the portions lie in.
+        """
+        growth: list[tuple[int, dict[SeriesKey, int]]] = [(start_us, {}) for start_us in starts]
         for portion in portions:
             idle = self._idle(portion)
             attribution = attribute(
@@ -92,9 +116,11 @@ class Meter:
                 self._rules.idle_policy,
             )
             self._count_zone(portion.stream, attribution)
-            weights = _weights(portion, self._snapshot, periods, wall_us)
+            shares = weights(
+                starts, wall_us - portion.duration_us, wall_us, self._snapshot.period_us
+            )
             for key, energy_uj in self._count_pods(portion, attribution).items():
-                parts = apportion(energy_uj, weights) if len(weights) > 1 else [energy_uj]
+                parts = apportion(energy_uj, shares) if len(shares) > 1 else [energy_uj]
                 for (_, increments), part in zip(growth, parts, strict=True):
                     increments[key] = increments.get(key, 0) + part
         self._owners.grow(growth)
@@ -131,8 +157,7 @@ class Meter:
     def _learn_idle(self, portions: Iterable[Portion], *, closing: bool) -> None:
         for portion in portions:
             idle = self._snapshot.idle[portion.stream]
-            load = portion.use.busy_us / (self._rules.vcpus * portion.duration_us)
-            idle.observe(portion.energy_uj, portion.duration_us, load)
+            idle.observe(portion.energy_uj, portion.duration_us, portion.load)
             if closing:
                 self._revise(idle, portion)
 
@@ -142,16 +167,5 @@ class Meter:
         idle.revise(fixed_uw=fixed, maximum_uw=portion.maximum_uw)
 
 
-def _weights(
-    portion: Portion, snapshot: Snapshot, periods: Sequence[tuple[int, int]], wall_us: int
-) -> list[int]:
-    """How a portion lies over the periods; one that waited for a good reading reaches far back."""
-    return [
-        weight
-        for _, weight in segments(
-            wall_us - portion.duration_us,
-            wall_us,
-            open_us=periods[0][0],
-            length_us=snapshot.period_us,
-        )
-    ]
+def _is_gpu(stream: Stream) -> bool:
+    return stream.zone.startswith("gpu/")

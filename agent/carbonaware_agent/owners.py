@@ -35,6 +35,7 @@ class OwnerSeries:
         """
         for position, (start_us, increments) in enumerate(by_period):
             if position:
+                # Only now is all energy of the period before in the totals.
                 self._close_period(start_us)
             for key, microjoules in increments.items():
                 if microjoules:

@@ -44,6 +44,9 @@ def resume(saved: Snapshot | None, journal: Journal, machine: Machine) -> tuple[
         if not goes_on or key not in machine.zones:
             zone.raw = zone.missed = None
             zone.power_uw = 0
+    for idle in snapshot.idle.values():
+        # The settings may state another value than the last agent's.
+        idle.origin = "unknown"
     if saved.processor != machine.processor:
         snapshot.idle, snapshot.processor = {}, machine.processor
     if saved.period_us != machine.period_us:

@@ -12,6 +12,8 @@ from carbonaware_agent.board import Board
 from carbonaware_agent.exposition import CONTENT_TYPE
 
 _IDLE_CONNECTION_SECONDS = 30
+# Only a shutdown is looked for this often; the agent's process ends without one.
+_POLL_SECONDS = 60.0
 
 
 class BadQueryError(ValueError):
@@ -33,7 +35,9 @@ class MetricsServer(ThreadingHTTPServer):
 
     def start(self) -> None:
         """Serve in a thread that ends with the process."""
-        threading.Thread(target=self.serve_forever, name="http", daemon=True).start()
+        threading.Thread(
+            target=self.serve_forever, args=(_POLL_SECONDS,), name="http", daemon=True
+        ).start()
 
 
 class _Handler(BaseHTTPRequestHandler):

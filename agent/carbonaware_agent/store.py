@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from carbonaware_agent.journal import Journal
-from carbonaware_agent.snapshot import Snapshot, SnapshotUnreadableError, decode, encode
+from carbonaware_agent.snapshot import Snapshot
+from carbonaware_agent.snapshot_format import SnapshotUnreadableError, decode, encode
 
 _log = logging.getLogger(__name__)
 _SYNC_EVERY_US = 60_000_000
@@ -27,6 +28,7 @@ class StateFolder:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._file = folder / "state.json"
+        # A file of its own, since the state file is another one after each rename.
         self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,10 +65,12 @@ class StateFolder:
         if snapshot.wall_us - self._compacted_us >= _COMPACT_EVERY_US:
             self.journal.compact(snapshot.wall_us)
             self._compacted_us = snapshot.wall_us
+        # The journal first: a snapshot that closed a period must never be without its marks.
         self.journal.save()
         content = encode(snapshot)
         sync = sync or abs(snapshot.boottime_us - self._synced_us) >= _SYNC_EVERY_US
         temporary = self._folder / "state.json.new"
+        # Unbuffered: closing a buffered file after a failed write would try to write again.
         with temporary.open("wb", buffering=0) as file:
             if file.write(content) != len(content):
                 raise OSError("the snapshot was not written whole")

@@ -42,6 +42,7 @@ class PodUsage:
 
         busy_us: of the whole node over the same time.
         """
+        # Before usage is taken, which makes new pods known.
         newborn = {cgroup for cgroup in reading.pods if self._absent(cgroup)}
         gone = {cgroup for cgroup in self._running() if cgroup not in reading.pods}
         cap_us = self._vcpus * duration_us
@@ -52,11 +53,12 @@ class PodUsage:
             self._snapshot.pods[cgroup].ended_us = boottime_us
         # When in the interval a pod began or ended is not known; half of it is right on average.
         partly = newborn | gone
-        uses = tuple(
-            self._use(cgroup, used_us, duration_us // 2 if cgroup in partly else duration_us)
-            for cgroup, used_us in busy.items()
-        )
-        return NodeUse(uses, busy_us, self._allocatable() * duration_us // 1000)
+        uses = []
+        for cgroup, used_us in busy.items():
+            present_us = duration_us // 2 if cgroup in partly else duration_us
+            reserved_us = self._snapshot.pods[cgroup].request * present_us // 1000
+            uses.append(PodUse(cgroup, used_us, reserved_us, present_us))
+        return NodeUse(tuple(uses), busy_us, self._allocatable() * duration_us // 1000)
 
     def forget_ended(self, boottime_us: int) -> None:
         """Drop pods that ended ten minutes ago; those without a known owner six hours ago.
@@ -85,10 +87,14 @@ class PodUsage:
 
         A static pod that is restarted gets a new cgroup of the same name, so usage can fall.
         """
-        pod = self._snapshot.pods.setdefault(cgroup, PodRecord(0, use.parent))
-        before_us = 0 if self._absent(cgroup) or use.usage_us < pod.usage_us else pod.usage_us
-        pod.usage_us, pod.parent, pod.ended_us = use.usage_us, use.parent, None
-        return min(use.usage_us - before_us, cap_us)
+        pod = self._snapshot.pods.get(cgroup)
+        if pod is None:
+            pod = self._snapshot.pods[cgroup] = PodRecord(0, use.parent)
+        elif pod.ended_us is not None or use.usage_us < pod.usage_us:
+            pod.usage_us, pod.parent, pod.ended_us = 0, use.parent, None
+        moved_us = use.usage_us - pod.usage_us
+        pod.usage_us = use.usage_us
+        return min(moved_us, cap_us)
 
     def _take_api_news(self, running: Iterable[str], boottime_us: int) -> set[str]:
         """Describe pods that the API server told of; returns those that no tick saw running."""
@@ -147,10 +153,6 @@ class PodUsage:
         requests = [self._snapshot.pods[cgroup].request for cgroup in ended]
         weights = requests if any(requests) else [1] * len(ended)
         return dict(zip(ended, apportion(tail_us, weights), strict=True))
-
-    def _use(self, cgroup: str, busy_us: int, present_us: int) -> PodUse:
-        reserved_us = self._snapshot.pods[cgroup].request * present_us // 1000
-        return PodUse(cgroup, busy_us, reserved_us, present_us)
 
     def _allocatable(self) -> int:
         """Millicores that pods can reserve; all CPUs where the API server did not say."""

@@ -12,19 +12,22 @@ from carbonaware_agent.sources.sensor import Energy, Interval, Rebaseline, Senso
 _log = logging.getLogger(__name__)
 # Use is remembered this long for a zone that cannot be read; then its energy is given up.
 _LONGEST_MISS_US = 3600 * 1_000_000
+# Over more than this the mean use stands for what happened when, so the division is an estimate.
+_LONGEST_CERTAIN_US = 60 * 1_000_000
 
 
 @dataclass(slots=True)
 class Portion:
     """Energy of one stream over one interval, summed over the zones that were read together.
 
-    use: who used the node meanwhile. maximum_uw, idle_uw: of those zones together, in microwatts;
-    None where not all are known.
+    use: who used the node meanwhile. load: 0 to 1. maximum_uw, idle_uw: of those zones together,
+    in microwatts; None where not all are known.
     """
 
     stream: Stream
     use: NodeUse
     duration_us: int
+    load: float
     energy_uj: int = 0
     maximum_uw: int | None = 0
     idle_uw: int | None = 0
@@ -83,7 +86,8 @@ class ZoneEnergy:
                 now = _Now(values.get(zone.name), readings.boottime_us, use)
                 drawn = self._drawn(sensor, zone, now)
                 if drawn is not None:
-                    portion = Portion(zone.stream, drawn.use, drawn.duration_us)
+                    load = self._load(drawn.use, drawn.duration_us)
+                    portion = Portion(zone.stream, drawn.use, drawn.duration_us, load)
                     portion = portions.setdefault((zone.stream, drawn.duration_us), portion)
                     portion.add(zone, drawn.energy_uj)
         return list(portions.values())
@@ -119,7 +123,7 @@ class ZoneEnergy:
                 record.power_uw = 0
                 return None
             case Energy(energy_uj, estimated):
-                if estimated:
+                if estimated or duration_us > _LONGEST_CERTAIN_US:
                     self._gap(zone, "estimated")
                 record.total_uj += energy_uj
                 record.power_uw = energy_uj * 1_000_000 // duration_us
@@ -152,5 +156,7 @@ class ZoneEnergy:
             idle = self._snapshot.idle.get(zone.stream)
             alike = [r for r in self._snapshot.zones.values() if r.stream == zone.stream]
             maximum_watts = idle.highest_uw / 1e6 / len(alike) if idle else 0.0
-        load = use.busy_us / (self._vcpus * duration_us)
-        return maximum_watts * share_of_maximum(load)
+        return maximum_watts * share_of_maximum(self._load(use, duration_us))
+
+    def _load(self, use: NodeUse, duration_us: int) -> float:
+        return use.busy_us / (self._vcpus * duration_us)

@@ -1,6 +1,7 @@
 """Settings of the operator: flags, each with an environment variable of the same name."""
 
 import argparse
+import math
 import os
 import socket
 from collections.abc import Sequence
@@ -59,7 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add(parser, "--kubeconfig", "", "kubeconfig file; else $KUBECONFIG, else the pod's account")
     _add(parser, "--namespace", "", "the operator's own namespace: Secrets, archives, the Lease")
-    _add(parser, "--listen", "127.0.0.1:8080", "HOST:PORT of /healthz, /readyz and /metrics")
+    _add(
+        parser,
+        "--listen",
+        "127.0.0.1:8080",
+        "HOST:PORT of /healthz, /readyz and /metrics",
+        _address,
+    )
     _add(parser, "--identity", "", "name of this replica in the Lease; else host name and pid")
     _add(parser, "--lease-name", "carbonaware-operator", "name of the Lease")
     _add(parser, "--default-zone", "", "CarbonZone of jobs that name none")
@@ -113,9 +120,16 @@ def _duration(text: str) -> timedelta:
 
 def _positive(text: str) -> float:
     value = float(text)
-    if value <= 0:
+    if not 0 < value < math.inf:  # also refuses nan
         raise argparse.ArgumentTypeError(f"must be greater than 0, not {text}")
     return value
+
+
+def _address(text: str) -> str:
+    _, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be HOST:PORT, not {text}")
+    return text
 
 
 def _positive_int(text: str) -> int:

@@ -7,6 +7,7 @@ Exit code: 0 when every job ended as its spec demands, 1 when one did not or som
 
 import fcntl
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ from testbed.demo.undo import Undo, interrupt_once
 from testbed.demo.venue import RefusedError, Venue
 from testbed.demo.verdict import Terms, judge
 from testbed.errors import TestbedError
+
+_WIDTH = 110
 
 REFUSED = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -79,7 +82,9 @@ class Options:
 def main(**given: Any) -> None:
     """Play five jobs through a recorded day, and compare them with run-at-once."""
     options = Options(**given)
-    console = Console(highlight=False, soft_wrap=True)
+    # Without a terminal rich takes 80 columns, too few for the table.
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH
+    console = Console(highlight=False, soft_wrap=True, width=width)
     interrupt_once()
     undo = Undo()
     try:
@@ -113,7 +118,8 @@ def _demo(options: Options, console: Console, undo: Undo) -> int:
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     undo.note("free the folder", _claim(folder).close)
-    (folder / "summary.json").unlink(missing_ok=True)
+    for former in (folder / "summary.json", *folder.glob("*.log")):
+        former.unlink(missing_ok=True)
     programs = Programs(folder)
     programs.stop()
     with _timed(console, "cluster"):

@@ -116,7 +116,7 @@ def _install_crds(kubectl: Kubectl, undo: Undo, report: Report) -> None:
     absent = [body for body in _manifests() if not _exists(kubectl, body)]
     if not absent:
         return
-    report(f"installing {', '.join(body['metadata']['name'] for body in absent)}")
+    report(f"installing {', '.join(sorted({body['metadata']['name'] for body in absent}))}")
     text = yaml.safe_dump_all(absent)
     undo.note(
         "delete the CRDs",

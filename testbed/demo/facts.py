@@ -11,6 +11,9 @@ from testbed.demo.scene import USER
 Object = dict[str, Any]
 
 
+_PRODUCTS_PER_MICROGRAM = 3_600_000_000 * 1000  # 1 kWh, and PUE in thousandths
+
+
 class State(StrEnum):
     """How far a job is."""
 
@@ -27,7 +30,7 @@ class JobFacts:
     planned: when a held job starts at the latest.
     child_count: batch/v1 Jobs that carry its uid.
     freed: when its user lifted the suspension.
-    Emissions in mgCO2e, None while nothing is priced.
+    emissions_ug, baseline_ug: micrograms CO2e; None while nothing is priced.
     """
 
     name: str
@@ -42,8 +45,8 @@ class JobFacts:
     held_seconds: int | None = None
     run_seconds: int | None = None
     energy_joules: int | None = None
-    emissions_mg: int | None = None
-    baseline_mg: int | None = None
+    emissions_ug: int | None = None
+    baseline_ug: int | None = None
     avoided_percent: int | None = None
     settled: bool = False
     child_count: int = 0
@@ -96,7 +99,7 @@ def observation(items: Iterable[Object], zone: str, order: Iterable[str]) -> Obs
 def facts_of(body: Object, child_count: int) -> JobFacts:
     """Read one CarbonAwareJob."""
     metadata, status = body["metadata"], body.get("status") or {}
-    released = condition(body, "Released")
+    released, ledger = condition(body, "Released"), status.get("ledger") or {}
     return JobFacts(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -110,10 +113,10 @@ def facts_of(body: Object, child_count: int) -> JobFacts:
         held_seconds=status.get("heldSeconds"),
         run_seconds=status.get("runSeconds"),
         energy_joules=status.get("energyJoules"),
-        emissions_mg=status.get("emissionsMilligrams"),
-        baseline_mg=status.get("baselineEmissionsMilligrams"),
+        emissions_ug=_priced(ledger, "milligramsPerKWh"),
+        baseline_ug=_priced(ledger, "baselineMilligramsPerKWh"),
         avoided_percent=status.get("avoidedPercent"),
-        settled=bool((status.get("ledger") or {}).get("settled")),
+        settled=bool(ledger.get("settled")),
         child_count=child_count,
     )
 
@@ -122,6 +125,15 @@ def condition(body: Object, kind: str) -> dict[str, str]:
     """A condition of an object; empty when it is not set."""
     conditions = (body.get("status") or {}).get("conditions") or []
     return next((c for c in conditions if c["type"] == kind), {})
+
+
+def _priced(ledger: Object, price: str) -> int | None:
+    """Micrograms of the account: a job of seconds emits too little for the status' milligrams."""
+    periods = [period for period in ledger.get("hours", []) if price in period]
+    if not periods:
+        return None
+    products: int = sum(p["microjoules"] * p[price] * p["pueMilli"] for p in periods)
+    return round(products / _PRODUCTS_PER_MICROGRAM)
 
 
 def _state(body: Object) -> State:

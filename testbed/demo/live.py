@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from testbed.demo.day import Trace
 from testbed.demo.facts import JobFacts, Observation, State
-from testbed.demo.report import amount
+from testbed.demo.report import amount, milligrams
 
 _BARS = "▁▂▃▄▅▆▇█"
 _STYLES = {
@@ -145,10 +146,11 @@ def grams(view: View) -> str:
 
 
 def _jobs(view: View) -> Table:
-    table = Table(expand=False)
-    for column in ("job", "state", "reason", "planned", "energy", "emissions", "saved"):
-        numeric = column in ("energy", "emissions", "saved")
-        table.add_column(column, justify="right" if numeric else "left", min_width=9)
+    table = Table(box=SIMPLE_HEAD)
+    for column in ("job", "state", "reason", "planned"):
+        table.add_column(column, min_width=8)
+    for column in ("energy", "CO2e", "saved"):
+        table.add_column(column, justify="right", min_width=8)
     for job in view.seen.jobs:
         table.add_row(
             job.name,
@@ -156,11 +158,14 @@ def _jobs(view: View) -> Table:
             job.reason or "-",
             _planned(job),
             amount(job.energy_joules, "J"),
-            amount(job.emissions_mg, "mg"),
+            milligrams(job.emissions_ug),
             amount(job.avoided_percent, "%"),
         )
     return table
 
 
 def _planned(job: JobFacts) -> str:
-    return f"{job.planned:%H:%M:%S}" if job.planned else "-"
+    if job.planned is None:
+        return "-"
+    another_day = job.planned.date() > job.created.date()
+    return f"{job.planned:%b %d %H:%M}" if another_day else f"{job.planned:%H:%M:%S}"

@@ -1,6 +1,7 @@
 """The demo on a cluster of the testbed, which lives as long as the demo."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 from testbed import teardown
@@ -23,9 +24,11 @@ def start(node: NodeWish, image: str | None, undo: Undo, report: Report) -> Venu
     image: instead of the testbed's own, which a real node has; it must have a shell.
     Raises TestbedError: the cluster does not start.
     """
-    _end_clusters_of_killed_demos()
     name = f"{_PREFIX}-{os.getpid()}"
-    undo.note("end the cluster", lambda: teardown.take_down(clusters_folder() / name))
+    for former in (*_clusters_of_killed_demos(), name):
+        folder = clusters_folder() / former
+        undo.note(f"end the cluster {former}", partial(teardown.take_down, folder))
+        teardown.take_down(folder)
     cluster = Cluster.start(name, node=node, crds=CRDS, report=report)
     for namespace in (_NAMESPACE, _SYSTEM):
         cluster.kubectl("create", "namespace", namespace)
@@ -41,8 +44,10 @@ def start(node: NodeWish, image: str | None, undo: Undo, report: Report) -> Venu
     return Venue(scene, cluster.kubectl, cluster.kubeconfig)
 
 
-def _end_clusters_of_killed_demos() -> None:
-    for name in names():
-        prefix, _, pid = name.rpartition("-")
-        if prefix == _PREFIX and not Path(f"/proc/{pid}").exists():
-            teardown.take_down(clusters_folder() / name)
+def _clusters_of_killed_demos() -> list[str]:
+    named = (name.rpartition("-") for name in names())
+    return [
+        f"{prefix}-{pid}"
+        for prefix, _, pid in named
+        if prefix == _PREFIX and not Path(f"/proc/{pid}").exists()
+    ]

@@ -99,14 +99,13 @@ class Programs:
         ]
 
     def _start(self, name: str, argv: list[str]) -> None:
-        variables = {"HOME": os.environ.get("HOME", "/")}
+        # Clients keep the cluster's certificate in temporary files, and a killed one leaves them.
+        variables = {"HOME": os.environ.get("HOME", "/"), "TMPDIR": str(self.state)}
         if "testbed.simulated_host" in argv:  # the one package that is not installed
             variables["PYTHONPATH"] = str(_ROOT)
-        log = self._log(name)
-        log.unlink(missing_ok=True)
         try:
             self.started[name] = process.start(
-                argv, log=log, marker=self.folder, environment=variables
+                argv, log=self._log(name), marker=self.folder, environment=variables
             )
         except OSError as refused:
             raise ComponentFailedError(f"cannot start {argv[0]}: {refused}") from refused

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from testbed.demo.facts import JobFacts
@@ -21,8 +22,8 @@ def summary(jobs: Sequence[JobFacts], complaints: Complaints, node_kind: str) ->
                 "heldSeconds": job.held_seconds,
                 "runSeconds": job.run_seconds,
                 "energyJoules": job.energy_joules,
-                "emissionsGrams": _grams(job.emissions_mg),
-                "baselineGrams": _grams(job.baseline_mg),
+                "emissionsGrams": _grams(job.emissions_ug),
+                "baselineGrams": _grams(job.baseline_ug),
                 "avoidedPercent": job.avoided_percent,
                 "asSpecified": not complaints[job.name],
             }
@@ -34,10 +35,10 @@ def summary(jobs: Sequence[JobFacts], complaints: Complaints, node_kind: str) ->
 
 def comparison(jobs: Sequence[JobFacts], complaints: Complaints, node_kind: str) -> Table:
     """Each job against itself, had it run at once."""
-    table = Table(title=f"five jobs against run-at-once ({node_kind} node)")
-    for column in ("job", "released because", "waited", "ran", "energy"):
-        table.add_column(column, justify="left" if column == "job" else "right")
-    for column in ("emissions", "at once", "saved", "as specified"):
+    table = Table(title=f"Five jobs against run-at-once ({node_kind} node)", box=SIMPLE_HEAD)
+    table.add_column("job", no_wrap=True)
+    table.add_column("because", overflow="fold")
+    for column in ("waited", "ran", "energy", "CO2e", "at once", "saved", "as specified"):
         table.add_column(column, justify="right")
     for job in jobs:
         table.add_row(
@@ -46,8 +47,8 @@ def comparison(jobs: Sequence[JobFacts], complaints: Complaints, node_kind: str)
             amount(job.held_seconds, "s"),
             amount(job.run_seconds, "s"),
             amount(job.energy_joules, "J"),
-            amount(job.emissions_mg, "mg"),
-            amount(job.baseline_mg, "mg"),
+            milligrams(job.emissions_ug),
+            milligrams(job.baseline_ug),
             amount(job.avoided_percent, "%"),
             "[red]no[/]" if complaints[job.name] else "[green]yes[/]",
         )
@@ -59,5 +60,10 @@ def amount(value: int | None, unit: str) -> str:
     return "-" if value is None else f"{value} {unit}"
 
 
-def _grams(milligrams: int | None) -> float | None:
-    return None if milligrams is None else milligrams / 1000
+def milligrams(micrograms: int | None) -> str:
+    """A mass for people; a dash where it is not known."""
+    return "-" if micrograms is None else f"{micrograms / 1000:.1f} mg"
+
+
+def _grams(micrograms: int | None) -> float | None:
+    return None if micrograms is None else micrograms / 1_000_000

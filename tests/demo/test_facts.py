@@ -68,6 +68,21 @@ class TestJobFacts:
         assert datetime(2026, 3, 1, 12, 1, tzinfo=UTC) == facts_of(body, 0).freed
 
 
+class TestMass:
+    def test_is_added_up_from_the_account(self):
+        """0.1 mg is lost in the status' whole milligrams, and is what such a job emits."""
+        period = {"microjoules": 36_000_000, "milligramsPerKWh": 100_000, "pueMilli": 1200}
+        compared = {**period, "baselineMilligramsPerKWh": 300_000}
+
+        facts = facts_of(a_body(ledger={"hours": [period, compared]}), 1)
+
+        assert (2400, 3600) == (facts.emissions_ug, facts.baseline_ug)
+
+    def test_is_unknown_while_nothing_is_priced(self):
+        """Not zero."""
+        assert None is facts_of(a_body(ledger={"hours": [{"microjoules": 1}]}), 1).emissions_ug
+
+
 class TestObservation:
     def test_counts_the_children_of_each_job(self):
         """By uid: a label of the same name may be anybody's."""

@@ -20,7 +20,7 @@ class TestSummary:
                     "runSeconds": 16,
                     "energyJoules": 120,
                     "emissionsGrams": 0.005,
-                    "baselineGrams": 0.011,
+                    "baselineGrams": 0.0112,
                     "avoidedPercent": 55,
                     "asSpecified": True,
                 }
@@ -30,7 +30,7 @@ class TestSummary:
 
     def test_says_null_where_nothing_is_known(self):
         """Not zero."""
-        job = a_job(energy_joules=None, emissions_mg=None)
+        job = a_job(energy_joules=None, emissions_ug=None)
 
         (written,) = report.summary([job], {scene.IMMEDIATE: ["no energy"]}, "real")["jobs"]
 
@@ -48,4 +48,4 @@ class TestComparison:
 
         (line,) = [line for line in shown.get().splitlines() if scene.CLEAN_GRID in line]
         words = " ".join(line.replace("│", " ").split())
-        assert "clean-grid IntensityAcceptable 44 s 16 s 120 J 5 mg 11 mg 55 % yes" == words
+        assert "clean-grid IntensityAcceptable 44 s 16 s 120 J 5.0 mg 11.2 mg 55 % yes" == words

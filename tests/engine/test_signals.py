@@ -190,7 +190,7 @@ class World:
     async def moves(self, seconds: float, until: Any) -> None:
         """Let time pass and wait for what must follow, to its end."""
         await eventually(self.idle)
-        await self.clock.advance(seconds)
+        await self.clock.advance(seconds, self.idle)
         await eventually(lambda: until() and self.idle())
 
 

@@ -288,7 +288,7 @@ class TestProperties:
         """As long as the inputs stay, the time before the review changes nothing, not a word."""
         decision = decide(job, outlook, now)
         assume(isinstance(decision, Hold))
-        horizon = (decision.review or now + hours(72)) - now
+        horizon = (decision.review or now + hours(72)) - now - timedelta.resolution
 
         assert {decision} == {decide(job, outlook, now + horizon * part) for part in [0, *parts]}
 

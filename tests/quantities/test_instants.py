@@ -18,11 +18,10 @@ class TestParseInstant:
             "2026-06-15T12:00:00Z",
             "2026-06-15T14:00:00+02:00",
             "2026-06-15T12:00:00.000000Z",
-            "2026-06-15t12:00:00z",
         ],
     )
-    def test_reads_rfc_3339_in_any_offset_and_case(self, text):
-        """The offset and the case of the letters change nothing."""
+    def test_reads_rfc_3339_in_any_offset(self, text):
+        """However the offset is written, the instant is the same."""
         assert NOON == parse_instant(text)
 
     @pytest.mark.parametrize("text", ["2026-06-15T12:00:00", "2026-06-15", "noon", ""])

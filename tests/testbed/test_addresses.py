@@ -3,6 +3,7 @@
 import ipaddress
 import itertools
 import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -66,3 +67,9 @@ class TestFreePort:
 
         with socket.create_server(("127.0.0.1", port)) as server:
             assert server.getsockname()[1] == port
+
+    def test_no_outgoing_connection_can_take_it(self):
+        """A server that restarts finds its port free, whatever its clients did meanwhile."""
+        ephemeral = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+
+        assert not int(ephemeral[0]) <= free_port() <= int(ephemeral[1])

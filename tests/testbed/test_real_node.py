@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from testbed import host, process
+from testbed.cluster import Cluster
+from testbed.errors import PrerequisiteMissingError
 from testbed.images import BUSYBOX
 from testbed.locations import clusters_folder
+from testbed.project_image import NAME, project_image
 
 pytestmark = pytest.mark.node
 
@@ -75,6 +78,24 @@ class TestPodsOnARealNode:
             "exec", "caller", "--", "sh", "-c", CALL_API.replace("sleep 1h", "true")
         )
         assert real_cluster.kubectl("logs", "caller") == "reached\n"
+
+    def test_our_image_carries_operator_and_agent(self, real_cluster):
+        """Debian's Python finds both packages and what they need."""
+        real_cluster.load_image(project_image(lambda _: None))
+        script = "python3 -c 'import carbonaware_operator, carbonaware_agent, kopf, pynvml'"
+
+        real_cluster.apply([a_pod("ours", script, image=NAME)])
+
+        real_cluster.kubectl(
+            "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/ours", "--timeout=60s"
+        )
+
+
+class TestASecondRealNode:
+    def test_is_refused_with_the_name_of_the_first(self, real_cluster):
+        """One machine carries one kubelet; the message says whose it is."""
+        with pytest.raises(PrerequisiteMissingError, match=real_cluster.name):
+            Cluster.start("second", node="real", report=lambda _: None)
 
 
 @pytest.mark.last

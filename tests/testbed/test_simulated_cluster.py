@@ -68,8 +68,9 @@ class TestSimulatedHostOfACluster:
     def test_a_running_pod_moves_the_hosts_counters(self, cluster, namespace, tmp_path):
         """The pod that the API server lists gets a control group whose counter moves."""
         applied(cluster, namespace, a_job("busy", run_for="1h", cpu_millis="500"))
+        ready = ("--for=jsonpath={.status.ready}=1", "job/busy", "--timeout=60s")
+        cluster.kubectl("wait", "-n", namespace, *ready)
         selected = ("-n", namespace, "pod", "-l", "job-name=busy")
-        cluster.kubectl("wait", "--for=condition=Ready", *selected, "--timeout=60s")
         uid = cluster.kubectl("get", *selected, "-o", "jsonpath={.items[0].metadata.uid}")
         seconds = iter(range(100))
 
@@ -98,7 +99,7 @@ class TestRestartingTheApiServer:
 class TestStopping:
     def test_leaves_no_process_and_no_folder(self):
         """Nothing is left though a component had crashed; a second call is no error."""
-        name = f"test-api-{os.getpid()}-brief"
+        name = f"test-brief-{os.getpid()}"
         started = Cluster.start(name, node="none", report=lambda _: None)
         started.kill_component("kube-scheduler")
 

@@ -97,6 +97,22 @@ class TestEnergyOfAJob:
         assert condition(running.job("tough"), "Complete")["status"] == "True"
         assert _agent_microjoules(agent, status["workload"]["uid"]) == _ledger_microjoules(status)
 
+    def test_is_settled_before_the_job_is_deleted_at_the_end_of_its_time(
+        self, running: Stack, agent: Program
+    ) -> None:
+        """`ttlAfterFinished` removes job and child, and no joule is missing in the counters."""
+        short = a_job("short", running.namespace, run_for="3s", strategy="Immediate")
+        short["spec"]["ttlAfterFinished"] = "1s"
+        running.apply(short)
+        (child,) = eventually(running.children, "the child exists")
+
+        eventually(lambda: not running.children("caj"), "the job is gone")
+
+        eventually(lambda: not running.children(), "the child is gone")
+        joules = running.programs[-1].metric("carbonaware_energy_joules_total")
+        measured = _agent_microjoules(agent, child["metadata"]["uid"]) / 1e6
+        assert pytest.approx(measured, abs=1e-3) == joules
+
     def test_shows_in_metrics_per_namespace_and_zone(self, running: Stack, agent: Program) -> None:
         """Counters carry namespace and zone, and no name of a job."""
         running.apply(a_job("metered", running.namespace, run_for="4s", strategy="Immediate"))
@@ -117,7 +133,7 @@ class TestWrites:
             "create", "configmap", "trace", "--from-literal=day.csv=" + "\n".join(["utc,g", *rows])
         )
         zone = a_zone(f"{running.namespace}-rec")
-        source = {"configMapRef": {"name": "trace", "key": "day.csv"}, "speed": 36000, "loop": True}
+        source = {"configMapRef": {"name": "trace", "key": "day.csv"}, "speed": 86400, "loop": True}
         zone["spec"]["source"] = {"type": "Recording", "recording": source}
         zone_name = zone["metadata"]["name"]
         operator = running.operator().wait_ready()

@@ -248,18 +248,6 @@ class TestUsers:
         _completes(running, "good")
         assert operator.alive
 
-    def test_a_finished_job_is_deleted_after_its_time_to_live(self, running: Stack) -> None:
-        """`ttlAfterFinished` removes the job and, through ownership, its child."""
-        running.operator().wait_ready()
-        short = a_job("short", running.namespace, strategy="Immediate")
-        short["spec"]["ttlAfterFinished"] = "3s"
-        running.apply(short)
-        eventually(lambda: running.children(), "the child exists")
-
-        eventually(lambda: not running.children("caj"), "the job is gone")
-
-        eventually(lambda: not running.children(), "the child is gone")
-
     def test_a_full_quota_is_said_and_retried(self, running: Stack) -> None:
         """A quota holds the job with QuotaExceeded; room in it lets the job start."""
         running.kubectl("create", "quota", "no-jobs", "--hard=count/jobs.batch=0")

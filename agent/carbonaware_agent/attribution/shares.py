@@ -7,6 +7,7 @@ what a pod reserved and what it used, so that pods without requests do not ride 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from carbonaware_agent.attribution.apportion import apportion
 
@@ -20,9 +21,8 @@ class IdlePolicy(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class PodUse:
-    """One pod over one interval.
+class PodUse(NamedTuple):
+    """One pod over one interval. A tuple, as one is made for each pod every second.
 
     pod: the uid in its cgroup's name. busy_us: CPU time. reserved_us: CPU request times the time
     its cgroup existed. present_us: the time its cgroup existed.
@@ -55,6 +55,12 @@ class Attribution:
     idle_uj: list[int]
     system_uj: int
     unallocated_uj: int
+
+
+def held_device(pod: str | None) -> NodeUse:
+    """The use of a device that one pod holds whole, with all its energy; None: that nobody does."""
+    held = () if pod is None else (PodUse(pod, busy_us=1, reserved_us=1, present_us=1),)
+    return NodeUse(held, busy_us=len(held), allocatable_us=1)
 
 
 def attribute(

@@ -1,4 +1,5 @@
 """Where a watt is read: one module per sensor, all behind the port in `sensor`.
 
-May import `host` and nothing else of the agent. Start reading in `sensor`, then `selection`.
+May import `host` and `kept_file`, nothing else of the agent. Start reading in `sensor`, then
+`selection`.
 """

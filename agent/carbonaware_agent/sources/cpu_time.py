@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from carbonaware_agent.sources.files import KeptFile
+from carbonaware_agent.kept_file import KeptFile
 
 _MICROSECONDS_PER_TICK = 1_000_000 // os.sysconf("SC_CLK_TCK")
 # user nice system idle iowait irq softirq steal: steal is time in which others ran, and guest

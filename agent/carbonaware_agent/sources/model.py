@@ -37,6 +37,8 @@ _WATTS_PER_VCPU = (
 )
 # Middle of 1.6 to 4.2 W, the range of the families in those tables.
 _WATTS_PER_UNKNOWN_VCPU = 2.6
+# Relative errors: the shape's own on servers it was not made from, design power's, and half the
+# range of watts per vCPU.
 _ERROR_KNOWN_MAXIMUM = 0.15
 _ERROR_DESIGN_POWER = 0.45
 _ERROR_VCPUS = 0.60

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from carbonaware_agent.sources.files import KeptFile
+from carbonaware_agent.kept_file import KeptFile
 from carbonaware_agent.sources.sensor import CHIP, Energy, Interval, Rebaseline, Stream, Zone
 
 # No package or memory zone draws this; a larger difference is a counter that was set anew.
@@ -37,6 +37,7 @@ class Rapl:
         self._files: dict[str, KeptFile] = {}
         zones = []
         for counter in _counters(powercap):
+            # Since 2020 the kernel lets only root read counters (CVE-2020-8694).
             with contextlib.suppress(OSError, ValueError):
                 file = KeptFile(counter.folder / "energy_uj")
                 int(file.read())

@@ -40,5 +40,6 @@ def sensors(host: Host, *, maximum_watts: float | None) -> list[Sensor]:
         _log.info("no GPU energy counter", extra={"reason": str(error)})
     for sensor in found:
         for zone in sensor.zones:
-            _log.info("zone", extra={"zone": zone.name, **zone.stream._asdict()})
+            origin = {"source": zone.stream.source, "boundary": zone.stream.boundary}
+            _log.info("zone", extra={"zone": zone.name, **origin})
     return found

@@ -2,7 +2,6 @@
 
 import base64
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,10 +105,12 @@ def _named(content: dict[str, Any], section: str, name: str) -> dict[str, Any]:
 
 
 def _file_of(folder: Path, entry: dict[str, Any], key: str) -> str | None:
-    """The file a kubeconfig names; what it holds inline is written to a file of mode 0600."""
+    """The file a kubeconfig names; what it holds inline becomes a file in memory only.
+
+    `ssl` takes keys from files alone, and a key should not be left on a disk.
+    """
     if f"{key}-data" in entry:
-        descriptor, name = tempfile.mkstemp(prefix="carbonaware-agent-", suffix=".pem")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.b64decode(entry[f"{key}-data"]))
-        return name
+        descriptor = os.memfd_create(key)
+        os.write(descriptor, base64.b64decode(entry[f"{key}-data"]))
+        return f"/proc/self/fd/{descriptor}"
     return str(folder / entry[key]) if key in entry else None

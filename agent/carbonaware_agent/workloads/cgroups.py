@@ -9,8 +9,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from carbonaware_agent.sources.files import KeptFile
+from carbonaware_agent.kept_file import KeptFile
 from carbonaware_agent.workloads import cgroup_names
 
 _V1_CONTROLLERS = ("cpuacct", "cpu,cpuacct", "cpuacct,cpu")
@@ -23,8 +24,7 @@ class CgroupsUnreadableError(Exception):
     """The pods' tree exists but cannot be listed or read now."""
 
 
-@dataclass(frozen=True, slots=True)
-class CgroupUse:
+class CgroupUse(NamedTuple):
     """Cumulative CPU time of one cgroup in microseconds, and the slice that holds it."""
 
     usage_us: int
@@ -74,6 +74,7 @@ class Cgroups:
         kubelet never started has no pods.
         """
         if self._root is None or not self._root.is_dir():
+            # Files of a tree that was removed stay open and would show its last values for ever.
             self._open()
         try:
             for folder in self._folders:
@@ -102,6 +103,7 @@ class Cgroups:
 
     def _list(self, folder: _Folder) -> None:
         """Open what is new below a folder and close what is gone."""
+        # The kernel's cgroup folders do not always change their times, but their link count.
         status = folder.path.stat()
         signature = (status.st_mtime_ns, status.st_nlink)
         if signature == folder.signature:

@@ -1,5 +1,6 @@
 """What the API server says about the pods of this node."""
 
+import re
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -9,7 +10,9 @@ from typing import Any, NamedTuple
 from carbonaware_agent.workloads.effective_request import effective_cpu_request
 
 _ENDED_PHASES = ("Succeeded", "Failed")
+_GPU = "nvidia.com/gpu"
 _CONFIG_HASH = "kubernetes.io/config.hash"
+_STATIC_UID = re.compile("[0-9a-f]{32}")
 # Pods that ended wait here for the next tick, which comes within seconds.
 _ENDED_KEPT = 1000
 
@@ -28,8 +31,8 @@ class Pod:
     """A pod as far as its energy is concerned.
 
     cgroup_uid: the uid in its cgroup's name, which for a static pod is not the API's.
-    slice: the name of the cgroup that holds it. cpu_request: in millicores. ran: a container of
-    it was ever created. ended: none will run again.
+    slice: the name of the cgroup that holds it. cpu_request: in millicores. gpus: whole GPUs that
+    it holds. ran: a container of it was ever created. ended: none will run again.
     """
 
     uid: str
@@ -39,6 +42,7 @@ class Pod:
     owner: Owner
     slice: str
     cpu_request: int
+    gpus: int
     ran: bool
     ended: bool
 
@@ -47,18 +51,26 @@ def parse_pod(manifest: Mapping[str, Any]) -> Pod:
     """Read a Pod object of the API. Raises KeyError: it is not one."""
     metadata = manifest["metadata"]
     status = manifest.get("status") or {}
+    spec = manifest.get("spec") or {}
     qos = str(status.get("qosClass") or "BestEffort").lower()
     return Pod(
         uid=metadata["uid"],
-        cgroup_uid=(metadata.get("annotations") or {}).get(_CONFIG_HASH) or metadata["uid"],
+        cgroup_uid=_cgroup_uid(metadata),
         namespace=metadata["namespace"],
         name=metadata["name"],
         owner=_owner(metadata),
         slice="kubepods" if qos == "guaranteed" else qos,
-        cpu_request=effective_cpu_request(manifest.get("spec") or {}),
+        cpu_request=effective_cpu_request(spec),
+        gpus=_gpus(spec),
         ran=any(entry.get("containerID") for entry in status.get("containerStatuses") or []),
         ended=status.get("phase") in _ENDED_PHASES,
     )
+
+
+def _cgroup_uid(metadata: Mapping[str, Any]) -> str:
+    """The uid in the cgroup's name; anybody may write the annotation, but not another's uid."""
+    config_hash = (metadata.get("annotations") or {}).get(_CONFIG_HASH) or ""
+    return config_hash if _STATIC_UID.fullmatch(config_hash) else metadata["uid"]
 
 
 def _owner(metadata: Mapping[str, Any]) -> Owner:
@@ -68,6 +80,13 @@ def _owner(metadata: Mapping[str, Any]) -> Owner:
                 metadata["namespace"], reference["kind"], reference["name"], reference["uid"]
             )
     return Owner(metadata["namespace"], "Pod", metadata["name"], metadata["uid"])
+
+
+def _gpus(spec: Mapping[str, Any]) -> int:
+    containers = spec.get("containers") or []
+    limits = [(entry.get("resources") or {}).get("limits") or {} for entry in containers]
+    counts = [str(limit.get(_GPU, "0")) for limit in limits]
+    return sum(int(count) for count in counts if count.isdigit())
 
 
 class PodDirectory:
@@ -106,6 +125,18 @@ class PodDirectory:
     def find(self, cgroup_uid: str) -> Pod | None:
         """The pod whose cgroup carries this uid, if the API server told of it."""
         return self._pods.get(cgroup_uid)
+
+    def holder_of_all_gpus(self, count: int) -> str | None:
+        """The cgroup uid of the pod that holds all GPUs of this node.
+
+        Which of several GPUs a pod holds is not in the API, so nobody is named when a pod holds
+        only some of them.
+        """
+        with self._lock:
+            holders = [pod for pod in self._pods.values() if pod.gpus and not pod.ended]
+        if len(holders) == 1 and holders[0].gpus == count:
+            return holders[0].cgroup_uid
+        return None
 
     def take_ended(self) -> list[Pod]:
         """Pods that ended since the last call; some of them may never have been seen to run."""

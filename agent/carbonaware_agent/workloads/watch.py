@@ -112,6 +112,7 @@ class PodWatch:
             "resourceVersion": version,
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
+        # A connection that broke silently is given up when the server should have ended the watch.
         timeout = (_CONNECT_SECONDS, _WATCH_SECONDS + _ANSWER_SECONDS)
         with self._server.get(_PODS, query, timeout_seconds=timeout, stream=True) as response:
             if response.status_code == _GONE:

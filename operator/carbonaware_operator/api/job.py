@@ -190,7 +190,10 @@ class CarbonAwareJobSpec(Schema):
     schedule: Annotated[Schedule | None, Field(description="When the job may start.")] = None
     ttl_after_finished: Annotated[
         Duration | None,
-        Field(description="How long the finished job and its record are kept. Default: for ever."),
+        Field(
+            description="How long the finished job and its record are kept, and until its energy is"
+            " settled. Default: for ever."
+        ),
     ] = None
 
 
@@ -199,7 +202,7 @@ class Plan(Schema):
 
     start_time: Annotated[
         Timestamp | None,
-        Field(description="When it starts at the latest, if nothing starts it earlier."),
+        Field(description="When it is expected to start: at the next opening, or at the latest."),
     ] = None
 
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from carbonaware_operator.quantities.durations import PATTERN as DURATION_PATTERN
+from carbonaware_operator.quantities.instants import PATTERN as INSTANT_PATTERN
 
 GROUP = "carbonaware.io"
 VERSION = "v1alpha1"
@@ -46,7 +47,10 @@ Duration = Annotated[
         },
     ),
 ]
-Timestamp = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
+Timestamp = Annotated[
+    str,
+    Field(max_length=64, pattern=INSTANT_PATTERN, json_schema_extra={"format": "date-time"}),
+]
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 ShortText = Annotated[str, Field(max_length=1024)]
 Int64 = Annotated[int, Field(json_schema_extra={"format": "int64"})]

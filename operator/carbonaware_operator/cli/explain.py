@@ -10,7 +10,6 @@ from carbonaware_operator.cli.outlooks import intensity_in_effect, outlook_of
 from carbonaware_operator.cli.rules import Finding, Situation, findings
 from carbonaware_operator.cli.states import Standing, standing
 from carbonaware_operator.cluster.kube import KubeClient
-from carbonaware_operator.planning.decide import decide
 from carbonaware_operator.planning.decision import (
     Continue,
     Decision,
@@ -84,7 +83,7 @@ async def explain(kube: KubeClient, namespace: str, name: str, now: Instant) -> 
 def explained(job: FoundJob, outlook: Outlook | None, now: Instant) -> Explanation:
     """Decide on a job and account for the decision. Pure."""
     record = job.record
-    decision = _decided(record, outlook, now)
+    decision = None if record.progress.ended else record.decide(outlook, now)
     situation = Situation(record.planned(), outlook, now)
     waits = stage_of(record.child) is Stage.HELD and decision is not None
     vanished = isinstance(decision, Fail) and decision.reason is EndReason.WORKLOAD_DELETED
@@ -98,18 +97,6 @@ def explained(job: FoundJob, outlook: Outlook | None, now: Instant) -> Explanati
         disagreement=_disagreement(record, decision),
         to_start=_to_start(record, outlook, decision),
     )
-
-
-def _decided(record: JobRecord, outlook: Outlook | None, now: Instant) -> Decision | None:
-    if record.progress.ended:
-        return None
-    workload = record.progress.workload
-    if workload and (record.child is None or record.child.uid != workload.uid):
-        return Fail(
-            EndReason.WORKLOAD_DELETED,
-            f"the child Job {workload.name} was deleted; it is never created a second time",
-        )
-    return decide(record.planned(), outlook, now)
 
 
 def _disagreement(record: JobRecord, decision: Decision | None) -> str | None:

@@ -11,6 +11,7 @@ from carbonaware_operator.cli import actions, jobs, zones
 from carbonaware_operator.cli import explain as explaining
 from carbonaware_operator.cli import zone_check as checking
 from carbonaware_operator.cli.account import print_explanation
+from carbonaware_operator.cli.forecast import forecast
 from carbonaware_operator.cli.output import print_document, print_line, print_note, print_table
 from carbonaware_operator.cli.session import Target, run
 from carbonaware_operator.cli.zone_check import print_check
@@ -247,6 +248,9 @@ def check_zone(
         print_check(check)
     if any(check.error for check in checks):
         raise click.exceptions.Exit(1)
+
+
+cli.add_command(forecast)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from carbonaware_operator.store.jobs import JobRecord
 log = logging.getLogger(__name__)
 
 CONTROLLER = "carbonaware.io/operator"
-_NOTE_LENGTH = 1024  # the API's limit
+_NOTE_BYTES, _INSTANCE_BYTES = 1024, 128  # the API's limits
 
 
 def transitions(before: Progress, after: Progress) -> list[Condition]:
@@ -60,11 +60,11 @@ def event_body(job: JobRecord, condition: Condition, now: Instant, instance: str
         },
         "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": CONTROLLER,
-        "reportingInstance": instance[:128],
+        "reportingInstance": _cut(instance, _INSTANCE_BYTES),
         "type": kind,
         "reason": action,
         "action": action,
-        "note": note[:_NOTE_LENGTH],
+        "note": _cut(note, _NOTE_BYTES),
         "regarding": {
             "apiVersion": API_VERSION,
             "kind": "CarbonAwareJob",
@@ -74,6 +74,11 @@ def event_body(job: JobRecord, condition: Condition, now: Instant, instance: str
             "resourceVersion": job.resource_version,
         },
     }
+
+
+def _cut(text: str, limit: int) -> str:
+    """The longest beginning of a text that has so many bytes at most."""
+    return text.encode()[:limit].decode(errors="ignore")
 
 
 def event_reason(condition: Condition) -> tuple[str, str]:

@@ -6,7 +6,7 @@ The port is narrow so that another reflector could take kopf's place.
 
 import asyncio
 import logging
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import kopf
 from kubernetes.aio.client import Configuration
@@ -34,10 +34,19 @@ class Inbox(Protocol):
 
 
 async def run_feed(
-    inbox: Inbox, kubeconfig: str | None, *, stop: asyncio.Event, ready: asyncio.Event
+    inbox: Inbox,
+    kubeconfig: str | None,
+    *,
+    identity: str,
+    stop: asyncio.Event,
+    ready: asyncio.Event,
 ) -> None:
-    """Watch until `stop` is set; the CRDs must exist before."""
+    """Watch until `stop` is set; the CRDs must exist before.
+
+    identity: names this process; kopf would ask for the user's name, and a container has none.
+    """
     await kopf.operator(
+        identity=cast("Any", identity),
         registry=_registry(inbox, kubeconfig),
         settings=_settings(),
         clusterwide=True,

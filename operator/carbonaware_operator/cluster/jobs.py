@@ -10,6 +10,7 @@ from carbonaware_operator.store.jobs import JobRecord
 from carbonaware_operator.store.status import status_of
 
 MANAGER = "carbonaware-planner"
+_REFUSAL_LENGTH = 1024
 
 
 class StaleJobError(Exception):
@@ -59,7 +60,7 @@ class JobWriter:
         Raises StaleJobError when the live job forbids it, RefusedError when the API server does.
         """
         live = await self._live(record)
-        if _forbids_release(live):
+        if _forbids_release(live) or live["metadata"]["generation"] != record.generation:
             raise StaleJobError(live)
         handled = record.release_request if record.planned().release_requested else None
         body = child_body(live, reason, handled)
@@ -156,12 +157,13 @@ def _refusal(error: ApiError) -> Exception:
     """What a refused creation means for the job."""
     if error.retryable:
         return error
+    words = error.message[:_REFUSAL_LENGTH]  # the API server echoes what it refuses, however long
     if error.status == 403:
         quota = "exceeded quota" in error.message
         reason = HoldReason.QUOTA_EXCEEDED if quota else HoldReason.INVALID_WORKLOAD
-        return RefusedError(reason, f"the API server refuses: {error.message}", transient=True)
+        return RefusedError(reason, f"the API server refuses: {words}", transient=True)
     return RefusedError(
         HoldReason.INVALID_WORKLOAD,
-        f"`jobTemplate` is not a valid Job: {error.message}; create the job again, corrected",
+        f"`jobTemplate` is not a valid Job: {words}; create the job again, corrected",
         transient=False,
     )

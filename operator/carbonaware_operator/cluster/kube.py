@@ -106,8 +106,7 @@ class KubeClient:
             raise ApiError(0, "Unreachable", f"API server does not answer: {error}") from error
         if answer.status >= 400:
             raise _refusal(answer.status, text)
-        parsed: Object = json.loads(text) if text else {}
-        return parsed
+        return _object(text)
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
         """One object."""
@@ -177,6 +176,16 @@ class KubeClient:
             token = page["metadata"].get("continue", "")
             if not token:
                 return
+
+
+def _object(text: bytes | str) -> Object:
+    try:
+        parsed = json.loads(text or "{}")
+    except ValueError as error:
+        raise ApiError(0, "Malformed", f"answer is not JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise ApiError(0, "Malformed", "answer is not an object")
+    return parsed
 
 
 def _refusal(status: int, text: bytes | str) -> ApiError:

@@ -54,7 +54,7 @@ class Elector:
         namespace: str,
         name: str,
         identity: str,
-        times: LeaseTimes = LeaseTimes(),  # noqa: B008 - frozen
+        times: LeaseTimes = LeaseTimes(),
         on_change: Callable[[bool], None],
     ) -> None:
         self._kube, self._clock = kube, clock
@@ -87,8 +87,9 @@ class Elector:
         if was_leading:
             try:
                 lease = await self._kube.get(LEASES, self._namespace, self._name)
-                if lease["spec"].get("holderIdentity") == self._identity:
-                    lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
+                spec = lease.get("spec") or {}
+                if spec.get("holderIdentity") == self._identity:
+                    lease["spec"] = spec | {"holderIdentity": "", "leaseDurationSeconds": 1}
                     await self._kube.replace(LEASES, self._namespace, lease)
             except ApiError as error:
                 log.warning("lease not released", extra={"error": error.message})
@@ -116,18 +117,21 @@ class Elector:
                 raise
             await self._kube.create(LEASES, self._namespace, self._body())
             return True
-        if not self._may_take(lease):
+        spec = lease.get("spec") or {}  # every field of a Lease is optional
+        if not self._may_take(spec):
             return False
         taken = self._body()
         taken["metadata"] = lease["metadata"]
-        taken["spec"]["leaseTransitions"] = self._transitions(lease)
-        if lease["spec"].get("holderIdentity") == self._identity:
-            taken["spec"]["acquireTime"] = lease["spec"]["acquireTime"]
+        count = int(spec.get("leaseTransitions") or 0)
+        if spec.get("holderIdentity") == self._identity:
+            acquired = spec.get("acquireTime") or taken["spec"]["acquireTime"]
+            taken["spec"] |= {"acquireTime": acquired, "leaseTransitions": count}
+        else:
+            taken["spec"]["leaseTransitions"] = count + 1
         await self._kube.replace(LEASES, self._namespace, taken)
         return True
 
-    def _may_take(self, lease: Object) -> bool:
-        spec = lease["spec"]
+    def _may_take(self, spec: Object) -> bool:
         holder = spec.get("holderIdentity")
         if not holder or holder == self._identity:
             return True
@@ -136,10 +140,6 @@ class Elector:
             self._seen = (record, self._clock.monotonic())
         held_for = self._clock.monotonic() - self._seen[1]
         return held_for > float(spec.get("leaseDurationSeconds") or self._times.duration)
-
-    def _transitions(self, lease: Object) -> int:
-        count = int(lease["spec"].get("leaseTransitions") or 0)
-        return count if lease["spec"].get("holderIdentity") == self._identity else count + 1
 
     def _body(self) -> Object:
         now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")

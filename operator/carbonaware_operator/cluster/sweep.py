@@ -33,7 +33,7 @@ async def sweep(kube: KubeClient, jobs: JobStore, zones: ZoneStore) -> list[str]
     Only what was in the store before the list began may be dropped: newer objects are not in it.
     """
     known_jobs, known_children = set(jobs.records), jobs.child_uids()
-    known_zones = {record.uid: name for name, record in zones.records.items()}
+    known_zones = {record.uid for record in zones.records.values()}
     alive = {
         body["metadata"]["uid"] async for body in kube.list(CARBON_AWARE_JOBS, only_metadata=True)
     }
@@ -44,8 +44,9 @@ async def sweep(kube: KubeClient, jobs: JobStore, zones: ZoneStore) -> list[str]
     alive_zones = {
         body["metadata"]["uid"] async for body in kube.list(CARBON_ZONES, only_metadata=True)
     }
-    for uid in known_zones.keys() - alive_zones:
-        zones.forget(known_zones[uid])
+    gone_zones = known_zones - alive_zones
+    for zone in [zone for zone in zones.records.values() if zone.uid in gone_zones]:
+        zones.forget(zone.name)
     gone = known_jobs - alive
     for uid in gone:
         jobs.forget(uid)

@@ -171,9 +171,7 @@ async def _live(operator: Operator) -> int:
         return 0
     started.result()
     feed_stop, feed_ready = asyncio.Event(), asyncio.Event()
-    feed = asyncio.create_task(
-        run_feed(operator.inbox, operator.settings.kubeconfig, stop=feed_stop, ready=feed_ready)
-    )
+    feed = asyncio.create_task(_feed(operator, feed_stop, feed_ready), name="feed")
     loops = {
         "elector": operator.elector.run(),
         "planner": operator.planner.run(),
@@ -183,12 +181,27 @@ async def _live(operator: Operator) -> int:
         "sweep": _sweep_for_ever(operator),
     }
     tasks = [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
-    await feed_ready.wait()
+    operator.readiness.waiting_for = "waiting for the watches"
+    watching = asyncio.create_task(_watching(operator, feed_ready))
+    # Whatever ends first ends the operator; that it never became ready is no reason to wait.
+    await asyncio.wait({stopping, feed, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    watching.cancel()
+    return await _shut_down(operator, [*tasks, feed], feed_stop)
+
+
+async def _feed(operator: Operator, stop: asyncio.Event, ready: asyncio.Event) -> None:
+    given = operator.settings
+    await run_feed(
+        operator.inbox, given.kubeconfig, identity=given.identity, stop=stop, ready=ready
+    )
+
+
+async def _watching(operator: Operator, ready: asyncio.Event) -> None:
+    """Say that the operator is ready once the feed is."""
+    await ready.wait()
     _stop_on_signals(operator.stop)  # kopf has put its own handlers in place of ours
     operator.readiness.waiting_for = ""
     log.info("ready", extra={"jobs": len(operator.jobs.records)})
-    await asyncio.wait({stopping, feed, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-    return await _shut_down(operator, [*tasks, feed], feed_stop)
 
 
 async def _start(operator: Operator) -> None:

@@ -17,7 +17,7 @@ from carbonaware_operator.cluster.events import Recorder, event_reason, transiti
 from carbonaware_operator.cluster.jobs import JobWriter, RefusedError, StaleJobError
 from carbonaware_operator.cluster.kube import ApiError, Object
 from carbonaware_operator.engine.clock import Clock
-from carbonaware_operator.planning.decide import decide
+from carbonaware_operator.planning.decide import latest_start
 from carbonaware_operator.planning.decision import (
     Continue,
     Decision,
@@ -45,6 +45,8 @@ WRITES_IN_FLIGHT = 16
 RETRY_FIRST = timedelta(seconds=1)
 RETRY_LAST = timedelta(seconds=60)
 REFUSAL_RETRY = timedelta(seconds=30)
+ACCOUNT_PATIENCE = timedelta(minutes=15)
+"""A finished job outlives its time to live for so long at most, while its energy is not settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Planner:
         """Decide on one unfinished job and derive its progress."""
         outlook = self._zones.outlooks.get(record.zone_name or "")
         job, child = record.planned(), record.child
-        decision: Decision = _vanished(record) or decide(job, outlook, now)
+        decision = record.decide(outlook, now)
         moment = Moment(now.replace(microsecond=0), record.created, record.generation)
         return Step(decision, advance(record.progress, job, child, decision, outlook, moment))
 
@@ -160,7 +162,10 @@ class Planner:
             self._expire(record, now)
             return
         if record.child is None and self._awaits_first_outlook(record):
-            return
+            last = latest_start(record.schedule, now)
+            if now < last:
+                self._boundaries.set(record.uid, last)
+                return
         step = self.step(record, now)
         if isinstance(step.decision, Hold):
             self._boundaries.set(record.uid, step.decision.review)
@@ -190,6 +195,8 @@ class Planner:
         if record.ttl is None or record.progress.finished is None:
             return
         due = record.progress.finished + record.ttl
+        if not record.accounted_for:
+            due = max(due, record.progress.finished + ACCOUNT_PATIENCE)
         if now < due:
             self._boundaries.set(record.uid, due)
         else:
@@ -198,10 +205,13 @@ class Planner:
     def _start(self, record: JobRecord, action: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(action)
         self._busy[record.uid] = task
-        task.add_done_callback(lambda _: self._done(record.uid))
+        task.add_done_callback(lambda ended: self._done(record.uid, ended))
 
-    def _done(self, uid: str) -> None:
+    def _done(self, uid: str, task: asyncio.Task[None]) -> None:
         self._busy.pop(uid, None)
+        if not task.cancelled() and (error := task.exception()):
+            # A defect, or an answer of an odd shape; the sweep's pass over all jobs tries again.
+            log.error("action failed", exc_info=error, extra={"job_uid": uid})
         if uid in self._again:
             self._again.discard(uid)
             self.touch(uid)
@@ -212,6 +222,10 @@ class Planner:
     async def _guarded(self, record: JobRecord, action: Coroutine[Any, Any, None]) -> None:
         """Run one action in a slot; whatever goes wrong concerns this job alone."""
         async with self._slots:
+            if not self._leading():
+                action.close()
+                self.touch(record.uid)  # decided on anew if this replica leads again
+                return
             try:
                 await action
             except StaleJobError as stale:
@@ -311,14 +325,3 @@ class Planner:
         )
         self._boundaries.set(record.uid, self._clock.now() + delay)
         self._wake.set()
-
-
-def _vanished(record: JobRecord) -> Fail | None:
-    """The child Job existed and does not any more: somebody deleted it."""
-    workload = record.progress.workload
-    if workload is None or (record.child and record.child.uid == workload.uid):
-        return None
-    return Fail(
-        EndReason.WORKLOAD_DELETED,
-        f"the child Job {workload.name} was deleted; it is never created a second time",
-    )

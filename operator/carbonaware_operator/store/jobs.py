@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from carbonaware_operator.accounting.ledger import final
 from carbonaware_operator.api.job import CarbonAwareJobSpec, CarbonAwareJobStatus
 from carbonaware_operator.api.ledger import Ledger
-from carbonaware_operator.api.reasons import Annotation, ConditionType, HoldReason
+from carbonaware_operator.api.reasons import Annotation, ConditionType, EndReason, HoldReason
+from carbonaware_operator.planning.decide import decide
+from carbonaware_operator.planning.decision import Decision, Fail
 from carbonaware_operator.planning.job import (
     Blocked,
     Child,
@@ -18,6 +21,7 @@ from carbonaware_operator.planning.job import (
     resolve,
     stage_of,
 )
+from carbonaware_operator.planning.outlook import Outlook
 from carbonaware_operator.planning.progress import Progress
 from carbonaware_operator.quantities.durations import parse_duration
 from carbonaware_operator.quantities.instants import Instant, parse_instant
@@ -63,6 +67,21 @@ class JobRecord:
     def finished(self) -> Instant | None:
         """When the job ended."""
         return self.progress.finished
+
+    @property
+    def accounted_for(self) -> bool:
+        """Whether no more energy can come: settled, or nothing ever ran."""
+        return self.workload_uid is None or bool(self.ledger and self.ledger.settled)
+
+    def decide(self, outlook: Outlook | None, now: Instant) -> Decision:
+        """Decide on this job, which has not ended; a child Job that was deleted fails it."""
+        workload = self.progress.workload
+        if workload and (self.child is None or self.child.uid != workload.uid):
+            return Fail(
+                EndReason.WORKLOAD_DELETED,
+                f"the child Job {workload.name} was deleted; it is never created a second time",
+            )
+        return decide(self.planned(), outlook, now)
 
     def planned(self) -> Job:
         """The job as decide() takes it."""
@@ -152,9 +171,9 @@ class JobStore:
         return {parent: child.uid for parent, child in self._children.items()}
 
     def unsettled(self) -> Iterator[JobRecord]:
-        """Jobs that have or had a child Job and whose energy may still grow."""
+        """Jobs that have or had a child Job and whose energy or price may still change."""
         for record in list(self.records.values()):
-            if record.workload_uid and not (record.ledger and record.ledger.settled):
+            if record.workload_uid and not final(record.ledger):
                 yield record
 
     def by_reason(self) -> Iterable[tuple[str, str, str, str]]:

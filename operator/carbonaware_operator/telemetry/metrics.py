@@ -14,6 +14,7 @@ from carbonaware_operator.store.jobs import JobStore
 from carbonaware_operator.store.zones import ZoneStore
 from carbonaware_operator.telemetry import grid_metrics
 
+_PLACE = ("namespace", "zone")
 _PASS_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
 _WRITE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _REQUEST_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -55,91 +56,92 @@ class OperatorMetrics:
         version: str,
         now: Callable[[], Instant] = lambda: datetime.now(UTC),
     ) -> None:
-        self.registry = registry = CollectorRegistry()
-        registry.register(JobCollector(jobs))
-        registry.register(grid_metrics.GridCollector(zones, now))
-        place = ("namespace", "zone")
-        self._energy = Counter(
-            "carbonaware_energy_joules",
-            "Energy used by CarbonAwareJobs, joules",
-            place,
-            registry=registry,
+        self.registry = CollectorRegistry()
+        self.registry.register(JobCollector(jobs))
+        self.registry.register(grid_metrics.GridCollector(zones, now))
+        self._accounts()
+        self._questions()
+        self._decisions()
+        self._writes()
+        self._leader = Gauge(
+            "carbonaware_leader",
+            "1 on the replica that decides and writes",
+            registry=self.registry,
         )
-        self._emissions = Counter(
-            "carbonaware_emissions_grams",
-            "Emissions of CarbonAwareJobs, grams of CO2e",
-            place,
-            registry=registry,
+        self._info = Gauge(
+            "carbonaware_build_info", "1, with the version", ("version",), registry=self.registry
         )
-        self._baseline = Counter(
+        self._info.labels(version).set(1)
+
+    def _accounts(self) -> None:
+        self._energy = self._counter(
+            "carbonaware_energy_joules", "Energy used by CarbonAwareJobs, joules", _PLACE
+        )
+        self._emissions = self._counter(
+            "carbonaware_emissions_grams", "Emissions of CarbonAwareJobs, grams of CO2e", _PLACE
+        )
+        self._baseline = self._counter(
             "carbonaware_baseline_emissions_grams",
             "Emissions had the same jobs run at once, grams of CO2e",
-            place,
-            registry=registry,
+            _PLACE,
         )
-        self._scrapes = Counter(
-            "carbonaware_agent_scrapes",
-            "Scrapes of node agents by result",
-            ("result",),
-            registry=registry,
+        self._scrapes = self._counter(
+            "carbonaware_agent_scrapes", "Scrapes of node agents by result", ("result",)
         )
-        self._requests = Counter(
+
+    def _questions(self) -> None:
+        self._requests = self._counter(
             "carbonaware_provider_requests",
             "Questions to providers of grid intensity by result: ok, or the reason of the failure",
             ("provider", "result"),
-            registry=registry,
         )
         self._request_seconds = Histogram(
             "carbonaware_provider_request_duration_seconds",
             "Seconds for a question to a provider, with what it takes to make it",
             ("provider", "result"),
             buckets=_REQUEST_BUCKETS,
-            registry=registry,
+            registry=self.registry,
         )
-        self._grid_updates = Counter(
+
+    def _decisions(self) -> None:
+        self._grid_updates = self._counter(
             "carbonaware_grid_updates",
             "Changes of a zone's intensity or freshness that the planner was told of",
             ("zone",),
-            registry=registry,
         )
         self.hold_seconds = Histogram(
             "carbonaware_job_hold_seconds",
             "Seconds from creation to release",
-            place,
+            _PLACE,
             buckets=_HOLD_BUCKETS,
-            registry=registry,
+            registry=self.registry,
         )
         self.pass_seconds = Histogram(
             "carbonaware_planner_pass_duration_seconds",
             "Seconds for a planning pass",
             buckets=_PASS_BUCKETS,
-            registry=registry,
+            registry=self.registry,
         )
         self.queue_depth = Gauge(
             "carbonaware_planner_queue_depth",
             "Jobs that wait for a decision or a write",
-            registry=registry,
+            registry=self.registry,
         )
-        self.writes = Counter(
-            "carbonaware_writes",
-            "Writes to the API server by kind and result",
-            ("kind", "result"),
-            registry=registry,
+
+    def _writes(self) -> None:
+        self.writes = self._counter(
+            "carbonaware_writes", "Writes to the API server by kind and result", ("kind", "result")
         )
         self.write_seconds = Histogram(
             "carbonaware_write_duration_seconds",
             "Seconds for a write to the API server",
             ("kind",),
             buckets=_WRITE_BUCKETS,
-            registry=registry,
+            registry=self.registry,
         )
-        self._leader = Gauge(
-            "carbonaware_leader", "1 on the replica that decides and writes", registry=registry
-        )
-        self._info = Gauge(
-            "carbonaware_build_info", "1, with the version", ("version",), registry=registry
-        )
-        self._info.labels(version).set(1)
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
 
     def labels_of(self, family: str) -> tuple[str, ...]:
         """The label names of a metric family of the registry."""

@@ -1,4 +1,4 @@
-"""Files of the kernel that are read every tick: kept open, read in one call."""
+"""A file of the kernel that is read every tick: kept open, read in one call."""
 
 import os
 from pathlib import Path

@@ -1,0 +1,241 @@
+"""The thin client: paths, preconditions, paging and errors, against a loopback server."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+from kubernetes.aio.client import ApiClient, Configuration
+
+from carbonaware_operator.cluster.kube import (
+    CARBON_AWARE_JOBS,
+    CARBON_ZONES,
+    CONFIG_MAPS,
+    JOBS,
+    METADATA_LIST,
+    ApiError,
+    KubeClient,
+    configuration,
+)
+
+
+@dataclass
+class Server:
+    """Answers as told, hangs up where there is None, and keeps what it was asked."""
+
+    answers: list[web.Response | None] = field(default_factory=list)
+    asked: list[web.Request] = field(default_factory=list)
+    bodies: list[Any] = field(default_factory=list)
+    url: str = ""
+
+    def will_answer(self, body: Any, status: int = 200) -> None:
+        """The next answer."""
+        text = body if isinstance(body, str) else json.dumps(body)
+        self.answers.append(web.Response(text=text, status=status, content_type="application/json"))
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer one request."""
+        text = await request.text()
+        self.asked.append(request)
+        self.bodies.append(json.loads(text) if text else None)
+        answer = self.answers.pop(0)
+        if answer is None:
+            assert request.transport
+            request.transport.close()
+            return web.Response()
+        return answer
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    """A server on the loopback address."""
+    server = Server()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield server
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def kube(server: Server) -> AsyncIterator[KubeClient]:
+    """A client of that server."""
+    settings = Configuration(host=server.url)
+    settings.api_key["BearerToken"] = "Bearer secret"
+    api = ApiClient(configuration=settings)
+    yield KubeClient(api)
+    await api.close()
+
+
+class TestPaths:
+    @pytest.mark.parametrize(
+        ("path", "expected"),
+        [
+            (CONFIG_MAPS.path("ml", "a"), "/api/v1/namespaces/ml/configmaps/a"),
+            (JOBS.path(None), "/apis/batch/v1/jobs"),
+            (
+                CARBON_AWARE_JOBS.path("ml", "a", "status"),
+                "/apis/carbonaware.io/v1alpha1/namespaces/ml/carbonawarejobs/a/status",
+            ),
+            (CARBON_ZONES.path("ml", "de"), "/apis/carbonaware.io/v1alpha1/carbonzones/de"),
+        ],
+    )
+    def test_follow_the_apis_scheme(self, path, expected):
+        """The core group has a root of its own; cluster-scoped kinds have no namespace."""
+        assert expected == path
+
+
+class TestRequests:
+    async def test_carry_the_token(self, kube, server):
+        """As the configuration says."""
+        server.will_answer({})
+
+        await kube.get(JOBS, "ml", "a")
+
+        assert "Bearer secret" == server.asked[0].headers["Authorization"]
+
+    async def test_create_strictly(self, kube, server):
+        """A misspelt field in a template is refused, not dropped."""
+        server.will_answer({})
+
+        await kube.create(JOBS, "ml", {"kind": "Job"}, dry_run=True)
+
+        (asked,) = server.asked
+        assert ("POST", {"fieldValidation": "Strict", "dryRun": "All"}, {"kind": "Job"}) == (
+            asked.method,
+            dict(asked.query),
+            server.bodies[0],
+        )
+
+    async def test_apply_as_a_named_manager(self, kube, server):
+        """What a manager leaves out is deleted: its name must be there."""
+        server.will_answer({})
+        body = {"metadata": {"name": "a"}, "status": {}}
+
+        await kube.apply(CARBON_AWARE_JOBS, "ml", body, manager="planner", sub="status")
+
+        (asked,) = server.asked
+        assert ("PATCH", "application/apply-patch+yaml", "planner") == (
+            asked.method,
+            asked.content_type,
+            asked.query["fieldManager"],
+        )
+        assert asked.path.endswith("/carbonawarejobs/a/status")
+
+    async def test_merge_as_merge_patch(self, kube, server):
+        """Null deletes; lists are replaced."""
+        server.will_answer({})
+
+        await kube.merge(JOBS, "ml", "a", {"spec": {"suspend": True}})
+
+        assert "application/merge-patch+json" == server.asked[0].content_type
+
+    async def test_delete_only_the_object_that_is_meant(self, kube, server):
+        """The uid is a precondition."""
+        server.will_answer({})
+
+        await kube.delete(JOBS, "ml", "a", uid="uid-1")
+
+        assert {"uid": "uid-1"} == server.bodies[0]["preconditions"]
+
+
+class TestList:
+    async def test_follows_the_pages(self, kube, server):
+        """All objects, in chunks behind the scenes."""
+        server.will_answer({"metadata": {"continue": "more"}, "items": [{"n": 1}]})
+        server.will_answer({"metadata": {}, "items": [{"n": 2}]})
+
+        found = [item["n"] async for item in kube.list(JOBS, selector="a")]
+
+        assert [1, 2] == found
+        assert [None, "more"] == [asked.query.get("continue") for asked in server.asked]
+        assert ["a", "a"] == [asked.query["labelSelector"] for asked in server.asked]
+
+    async def test_may_ask_for_metadata_alone(self, kube, server):
+        """The sweep needs no specs."""
+        server.will_answer({"metadata": {}, "items": None})
+
+        assert [] == [item async for item in kube.list(JOBS, only_metadata=True)]
+        assert METADATA_LIST == server.asked[0].headers["Accept"]
+
+
+class TestErrors:
+    async def test_carry_status_reason_and_message(self, kube, server):
+        """What the server says is what the user reads."""
+        server.will_answer({"reason": "Invalid", "message": "name: must be shorter"}, status=422)
+
+        with pytest.raises(ApiError, match="must be shorter") as refused:
+            await kube.get(JOBS, "ml", "a")
+
+        assert (422, "Invalid", False) == (
+            refused.value.status,
+            refused.value.reason,
+            refused.value.retryable,
+        )
+
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [("<html>bad gateway</html>", 502), ("[]", 500), ("", 503), ("{}", 429)],
+    )
+    async def test_of_a_proxy_are_errors_too(self, kube, server, body, status):
+        """Whatever stands before the API server may answer with something else."""
+        server.will_answer(body, status=status)
+
+        with pytest.raises(ApiError) as refused:
+            await kube.get(JOBS, "ml", "a")
+
+        assert (status, True) == (refused.value.status, refused.value.retryable)
+
+    @pytest.mark.parametrize("body", ["<html>log in</html>", "[]", '{"cut": '])
+    async def test_an_answer_that_is_no_object_is_an_error(self, kube, server, body):
+        """A page with status 200 that is not an answer of the API must not pass for one."""
+        server.will_answer(body)
+
+        with pytest.raises(ApiError) as refused:
+            await kube.get(JOBS, "ml", "a")
+
+        assert refused.value.retryable
+
+    async def test_no_answer_is_an_error_that_may_pass(self):
+        """A closed port is an API server that is away."""
+        api = ApiClient(configuration=Configuration(host="http://127.0.0.1:9"))
+
+        with pytest.raises(ApiError, match="does not answer") as refused:
+            await KubeClient(api).get(JOBS, "ml", "a")
+        await api.close()
+
+        assert (0, True) == (refused.value.status, refused.value.retryable)
+
+    async def test_a_connection_that_breaks_is_an_error_that_may_pass(self, kube, server):
+        """An API server that dies while it answers."""
+        server.answers.append(None)
+
+        with pytest.raises(ApiError) as refused:
+            await kube.get(JOBS, "ml", "a")
+
+        assert refused.value.retryable
+
+
+class TestConfiguration:
+    async def test_reads_a_kubeconfig(self, tmp_path):
+        """The server of the current context."""
+        path = tmp_path / "config"
+        path.write_text(
+            json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": "main",
+                    "contexts": [{"name": "main", "context": {"cluster": "c", "user": "u"}}],
+                    "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+                    "users": [{"name": "u", "user": {"token": "secret"}}],
+                }
+            )
+        )
+
+        assert "https://127.0.0.1:1" == (await configuration(str(path))).host

@@ -1,0 +1,121 @@
+"""The inbox wakes whom an event concerns, and survives every object."""
+
+import pytest
+
+from builders import a_child_body, a_job_body, a_zone_body
+from carbonaware_operator.engine.inbox import StoreInbox
+from carbonaware_operator.store.jobs import JobStore
+from carbonaware_operator.store.zones import ZoneStore
+
+JOB = a_job_body()
+
+
+class Hall:
+    """An inbox, its stores, and whom it woke."""
+
+    def __init__(self) -> None:
+        self.jobs, self.zones = JobStore(), ZoneStore()
+        self.touched: list[str] = []
+        self.changed_zones: list[str] = []
+        self.inbox = StoreInbox(
+            self.jobs,
+            self.zones,
+            touch=self.touched.append,
+            zone_changed=self.changed_zones.append,
+        )
+
+
+@pytest.fixture
+def hall() -> Hall:
+    """Empty stores."""
+    return Hall()
+
+
+class TestJobs:
+    def test_a_job_is_taken_in_and_woken(self, hall):
+        """New and changed jobs are decided on."""
+        hall.inbox.job(JOB, deleted=False)
+
+        assert (["uid-train"], {"uid-train"}) == (hall.touched, hall.jobs.records.keys())
+
+    def test_a_deleted_job_is_forgotten(self, hall):
+        """There is nothing more to decide."""
+        hall.inbox.job(JOB, deleted=False)
+        hall.inbox.job(JOB, deleted=True)
+
+        assert {} == hall.jobs.records
+
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            {"schedule": {"strategy": "Whenever"}},
+            {"schedule": {"startBy": "9999-12-31T23:59:59-12:00"}},
+            {"schedule": {"startBy": "tomorrow"}},
+            {"schedule": {"maxDelay": "5"}},
+            {"schedule": {"maxDelay": "9" * 31 + "h"}},
+            {
+                "schedule": {
+                    "windows": [{"start": "01:00", "end": "02:00", "timeZone": "Europe/Atlantis"}]
+                }
+            },
+            {"ttlAfterFinished": "1d"},
+            {"status": {"conditions": "none"}},
+        ],
+        ids=str,
+    )
+    def test_an_odd_job_is_logged_and_concerns_nobody_else(self, hall, caplog, odd):
+        """A feed that raises would stop for every job."""
+        hall.inbox.job(a_job_body("odd", **odd), deleted=False)
+
+        assert (["object not understood"], []) == (caplog.messages, hall.touched)
+
+
+class TestChildren:
+    def test_a_child_wakes_its_job(self, hall):
+        """Also when it is deleted."""
+        hall.inbox.child(a_child_body(JOB), deleted=False)
+        hall.inbox.child(a_child_body(JOB), deleted=True)
+
+        assert ["uid-train", "uid-train"] == hall.touched
+
+    def test_a_job_of_nobody_wakes_nobody(self, hall):
+        """A label can be forged."""
+        hall.inbox.child(a_child_body(JOB, ownerReferences=[]), deleted=False)
+
+        assert [] == hall.touched
+
+    def test_an_odd_child_is_logged(self, hall, caplog):
+        """As an odd job is."""
+        hall.inbox.child(a_child_body(JOB, creationTimestamp="today"), deleted=False)
+
+        assert ["object not understood"] == caplog.messages
+
+
+class TestZones:
+    def test_a_new_zone_wakes_its_jobs(self, hall):
+        """Jobs may have waited for it to exist."""
+        hall.inbox.zone(a_zone_body(), deleted=False)
+
+        assert ["de"] == hall.changed_zones
+
+    def test_the_echo_of_a_status_write_wakes_nobody(self, hall):
+        """A status that the operator wrote itself is no news."""
+        hall.inbox.zone(a_zone_body(), deleted=False)
+        hall.inbox.zone(a_zone_body() | {"status": {"observedGeneration": 1}}, deleted=False)
+
+        assert ["de"] == hall.changed_zones
+
+    @pytest.mark.parametrize("change", [{"generation": 2}, {"uid": "another"}])
+    def test_a_changed_or_recreated_zone_wakes_its_jobs(self, hall, change):
+        """Another spec, or another object of the name."""
+        hall.inbox.zone(a_zone_body(), deleted=False)
+        hall.inbox.zone(a_zone_body(**change), deleted=False)
+
+        assert ["de", "de"] == hall.changed_zones
+
+    def test_a_deleted_zone_wakes_its_jobs(self, hall):
+        """They are held with NoZone from then on."""
+        hall.inbox.zone(a_zone_body(), deleted=False)
+        hall.inbox.zone(a_zone_body(), deleted=True)
+
+        assert (["de", "de"], {}) == (hall.changed_zones, hall.zones.records)

@@ -1,0 +1,74 @@
+"""The operator's life: what ends it, and that a container without users is no obstacle."""
+
+import asyncio
+from types import SimpleNamespace
+
+from carbonaware_operator.cluster import feed
+from carbonaware_operator.engine import lifecycle
+
+
+class Stopped(Exception):  # noqa: N818 - stands for kopf's end
+    """Raised in place of a run of kopf."""
+
+
+async def test_kopf_is_told_who_it_is(monkeypatch):
+    """Else it asks for the user's name, and the uid of a container is in no passwd file."""
+    told = {}
+
+    async def note(**given):
+        told.update(given)
+
+    monkeypatch.setattr(feed.kopf, "operator", note)
+
+    await feed.run_feed(None, None, identity="me", stop=asyncio.Event(), ready=asyncio.Event())
+
+    assert "me" == told["identity"]
+
+
+class _Quiet:
+    """A loop that only ends when it is cancelled."""
+
+    async def run(self):
+        await asyncio.Event().wait()
+
+    async def close(self):
+        """Nothing to write."""
+
+    async def release(self):
+        """Nothing to give back."""
+
+    async def drain(self, seconds):
+        """Nothing in flight."""
+
+
+async def test_a_feed_that_fails_at_once_ends_the_operator(monkeypatch):
+    """Else the process would live on, never ready, and nobody would start it again."""
+
+    async def fail(*_args, **_kwargs):
+        raise Stopped
+
+    async def started(_operator):
+        """The store is filled."""
+
+    monkeypatch.setattr(lifecycle, "run_feed", fail)
+    monkeypatch.setattr(lifecycle, "_start", started)
+
+    code = await asyncio.wait_for(lifecycle._live(_an_operator()), timeout=5)
+
+    assert 1 == code
+
+
+def _an_operator():
+    quiet = _Quiet()
+    return SimpleNamespace(
+        stop=asyncio.Event(),
+        settings=SimpleNamespace(kubeconfig=None, identity="me", sweep_seconds=60),
+        inbox=None,
+        readiness=SimpleNamespace(waiting_for=""),
+        clock=SimpleNamespace(sleep=asyncio.sleep),
+        elector=quiet,
+        planner=quiet,
+        signals=quiet,
+        prices=quiet,
+        accountant=quiet,
+    )

@@ -1,0 +1,82 @@
+"""Metrics show the present, in bounded numbers of series."""
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from builders import a_job_body
+from carbonaware_operator.store.jobs import JobStore
+from carbonaware_operator.store.zones import ZoneStore
+from carbonaware_operator.telemetry.metrics import OperatorMetrics
+
+INTENSITY = "carbonaware_grid_intensity_grams_per_kilowatt_hour"
+
+
+class Meter:
+    """Metrics over stores that a test fills."""
+
+    def __init__(self) -> None:
+        self.jobs, self.zones = JobStore(), ZoneStore()
+        self.metrics = OperatorMetrics(self.jobs, self.zones, "1.2.3")
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """One sample, None when there is no such series."""
+        return self.metrics.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def meter() -> Meter:
+    """Metrics over empty stores."""
+    return Meter()
+
+
+class TestStoreGauges:
+    def test_count_jobs_by_state_and_reason(self, meter):
+        """Two new jobs are one series of value 2."""
+        meter.jobs.apply(a_job_body("a"))
+        meter.jobs.apply(a_job_body("b"))
+
+        assert 2 == meter.value(
+            "carbonaware_jobs", namespace="ml", zone="de", state="Pending", reason=""
+        )
+
+    def test_leave_nothing_behind(self, meter):
+        """A deleted job leaves no series that stands still for ever."""
+        meter.jobs.apply(a_job_body("a"))
+        meter.jobs.forget("uid-a")
+
+        assert b"carbonaware_jobs{" not in generate_latest(meter.metrics.registry)
+
+
+class TestCounters:
+    def test_add_in_base_units(self, meter):
+        """Joules and grams, as Prometheus wants them."""
+        meter.metrics.add("ml", "de", 1_500_000, 2_000_000, 3_000_000)
+
+        assert (1.5, 2.0, 3.0) == (
+            meter.value("carbonaware_energy_joules_total", namespace="ml", zone="de"),
+            meter.value("carbonaware_emissions_grams_total", namespace="ml", zone="de"),
+            meter.value("carbonaware_baseline_emissions_grams_total", namespace="ml", zone="de"),
+        )
+
+    def test_leadership_is_read_at_the_scrape(self, meter):
+        """A lost lease shows at once."""
+        leading = [True]
+        meter.metrics.led_by(lambda: leading[0])
+        before = meter.value("carbonaware_leader")
+        leading[0] = False
+
+        assert (1, 0) == (before, meter.value("carbonaware_leader"))
+
+
+class TestExposition:
+    def test_can_be_parsed_and_names_no_job(self, meter):
+        """Names of jobs and uids are unbounded: no label holds one."""
+        meter.jobs.apply(a_job_body("secret-name"))
+        text = generate_latest(meter.metrics.registry).decode()
+
+        families = list(text_string_to_metric_families(text))
+
+        assert all(family.name.startswith("carbonaware_") for family in families)
+        assert all(family.documentation for family in families)
+        assert "secret-name" not in text
