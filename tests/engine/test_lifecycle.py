@@ -70,5 +70,6 @@ def _an_operator():
         planner=quiet,
         signals=quiet,
         prices=quiet,
+        forecasts=quiet,
         accountant=quiet,
     )

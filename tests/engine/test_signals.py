@@ -14,6 +14,7 @@ from carbonaware_operator.cluster.kube import CARBON_ZONES, CONFIG_MAPS, SECRETS
 from carbonaware_operator.cluster.zones import archive_name
 from carbonaware_operator.engine import feed as feeds
 from carbonaware_operator.engine import zone_feeds
+from carbonaware_operator.engine.forecasts import OWN
 from carbonaware_operator.engine.signals import SignalsLoop
 from carbonaware_operator.grid.archive import Archive, PeriodIntensity
 from carbonaware_operator.grid.errors import (
@@ -21,7 +22,7 @@ from carbonaware_operator.grid.errors import (
     SignalUnauthorized,
     SignalZoneUnknown,
 )
-from carbonaware_operator.grid.points import Point, PointKind
+from carbonaware_operator.grid.points import Forecast, Point, PointKind
 from carbonaware_operator.grid.provider import Cadence
 from carbonaware_operator.planning.outlook import Fallback, Missing, Outlook, Signal
 from carbonaware_operator.store.zones import ZoneStore, zone_record
@@ -711,3 +712,39 @@ async def test_stops_without_leaving_tasks(world: World, scripted: ScriptedSourc
 
     assert {asyncio.current_task()} == asyncio.all_tasks()
     scripted.hold.set()
+
+
+class TestOwnForecasts:
+    async def test_are_shown_where_the_provider_makes_none(
+        self, world: World, scripted: ScriptedSource
+    ):
+        """A forecast of ours goes to the status, with its error."""
+        scripted.answer = [scripted.hour(11, 200), scripted.hour(12, 250)]
+        world.apply(KEYED)
+        world.start()
+        await eventually(lambda: world.grams() == 250)
+        assert ["de"] == world.loop.without_forecast()
+        assert [(at_hour(11), 200_000)] == world.loop.hourly_means("de", at_hour(12))
+
+        world.loop.take_forecast("de", an_own_forecast())
+
+        await eventually(lambda: world.status().get("forecastErrorPercent") == 7)
+        assert [1000, 2000] == world.status()["forecast"]["milligramsPerKWh"]
+
+    async def test_are_not_made_of_a_value_for_ever(self, world: World):
+        """A static zone needs no forecast, and its operator no NumPy."""
+        world.apply(STATIC)
+        world.start()
+        await eventually(lambda: world.grams() == 300)
+
+        assert [] == world.loop.without_forecast()
+
+
+def at_hour(hour: int) -> datetime:
+    """An hour of the day on which these tests play."""
+    return NOON.replace(hour=hour)
+
+
+def an_own_forecast() -> Forecast:
+    """Two hours from noon on."""
+    return Forecast(NOON, NOON, timedelta(hours=1), (1000, 2000), f"{OWN}, ridge", 7)

@@ -190,6 +190,15 @@ class CarbonZoneStatus(Schema):
     forecast: Annotated[
         ForecastIntensity | None, Field(description="The intensity that is expected.")
     ] = None
+    forecast_error_percent: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=10_000,
+            description="Mean absolute percentage error of such forecasts in the last weeks; absent"
+            " for a provider's, and before there have been enough.",
+        ),
+    ] = None
     fallback: Annotated[
         FallbackInEffect | None,
         Field(description="What jobs are decided on while no intensity is fresh."),

@@ -22,6 +22,7 @@ from carbonaware_operator.cluster.ledgers import LedgerWriter
 from carbonaware_operator.cluster.sweep import fill, sweep
 from carbonaware_operator.engine.accountant import Accountant
 from carbonaware_operator.engine.clock import Clock, SystemClock
+from carbonaware_operator.engine.forecasts import ForecastsLoop
 from carbonaware_operator.engine.inbox import StoreInbox
 from carbonaware_operator.engine.planner import Planner
 from carbonaware_operator.engine.prices import PricesLoop
@@ -56,6 +57,7 @@ class Operator:
     planner: Planner = field(init=False)
     signals: SignalsLoop = field(init=False)
     prices: PricesLoop = field(init=False)
+    forecasts: ForecastsLoop = field(init=False)
     accountant: Accountant = field(init=False)
     inbox: StoreInbox = field(init=False)
 
@@ -72,6 +74,7 @@ class Operator:
         self.planner = self._planner()
         self.signals = self._signals()
         self.prices = PricesLoop(zones=self.zones, clock=self.clock)
+        self.forecasts = ForecastsLoop(histories=self.signals, clock=self.clock)
         self.accountant = self._accountant()
         self.inbox = StoreInbox(
             self.jobs, self.zones, touch=self.planner.touch, zone_changed=self._zone_changed
@@ -177,6 +180,7 @@ async def _live(operator: Operator) -> int:
         "planner": operator.planner.run(),
         "signals": operator.signals.run(),
         "prices": operator.prices.run(),
+        "forecasts": operator.forecasts.run(),
         "accountant": operator.accountant.run(),
         "sweep": _sweep_for_ever(operator),
     }

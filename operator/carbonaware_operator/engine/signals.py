@@ -17,17 +17,22 @@ from functools import partial
 from random import SystemRandom
 from typing import Any
 
+from carbonaware_operator.api.sources import SourceType
 from carbonaware_operator.api.zone import CarbonZoneStatus
 from carbonaware_operator.cluster.kube import ApiError, KubeClient
 from carbonaware_operator.cluster.zones import ZoneObjects
 from carbonaware_operator.engine.clock import Clock
 from carbonaware_operator.engine.feed import BACKFILL, Asking
-from carbonaware_operator.engine.zone_feeds import AnyFeed, feeds_of
+from carbonaware_operator.engine.forecasts import OWN
+from carbonaware_operator.engine.zone_feeds import AnyFeed, archives_what_decides, feeds_of
 from carbonaware_operator.engine.zone_history import ZoneHistory
 from carbonaware_operator.engine.zone_signal import ZoneSignal
 from carbonaware_operator.engine.zone_status import zone_status
 from carbonaware_operator.grid.archive import Archive
 from carbonaware_operator.grid.errors import SignalMalformed
+from carbonaware_operator.grid.points import Forecast
+from carbonaware_operator.quantities.emissions import MilligramsPerKWh
+from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.quantities.periods import HOUR_SECONDS
 from carbonaware_operator.store.zones import ZoneRecord, ZoneStore
 
@@ -37,6 +42,7 @@ POLLS_IN_FLIGHT = 8
 WRITE_RETRY_SECONDS = 10.0
 CLOSE_SECONDS = 10.0
 _RANDOM = SystemRandom()
+_HOUR = timedelta(hours=1)
 _MAX_REST_SECONDS = 10.0  # bounds what a step of the wall clock or a gained lease waits
 
 
@@ -107,6 +113,29 @@ class SignalsLoop:
         """The history of a zone; None when there is no such zone or its source is unusable."""
         zone = self._zones.get(zone_name)
         return zone.history.archive if zone else None
+
+    def without_forecast(self) -> list[str]:
+        """Zones whose history may be forecast: hourly, of the average that jobs are decided on."""
+        now = self._clock.now()
+        return [name for name, zone in self._zones.items() if _may_be_forecast(zone, now)]
+
+    def hourly_means(
+        self, zone_name: str, until: Instant
+    ) -> list[tuple[Instant, MilligramsPerKWh]]:
+        """The hours of a zone that ended by `until`, and their means."""
+        archive = self.archive(zone_name)
+        if archive is None:
+            return []
+        ended = (known for known in archive.known() if known[0] + _HOUR <= until)
+        return [(start, mean.milligrams_per_kwh) for start, mean in ended]
+
+    def take_forecast(self, zone_name: str, forecast: Forecast) -> None:
+        """Use a forecast of ours, unless the provider has given one meanwhile."""
+        zone = self._zones.get(zone_name)
+        if zone is not None and _may_be_forecast(zone, self._clock.now()):
+            zone.signal.forecast = forecast
+            self._publish(zone)
+            self._wake.set()
 
     async def primed(self) -> None:
         """Wait until every zone has an outlook, be it that its signal is missing.
@@ -290,6 +319,17 @@ class SignalsLoop:
 
     def _log(self, zone: _Zone, event: str, **fields: object) -> None:
         log.warning(event, extra={"zone": zone.record.name, **fields})
+
+
+def _may_be_forecast(zone: _Zone, now: Instant) -> bool:
+    archive, given = zone.history.archive, zone.signal.forecast
+    return (
+        archive is not None
+        and archive.period_seconds == HOUR_SECONDS
+        and zone.record.spec.source.type is not SourceType.STATIC  # it needs no forecast
+        and archives_what_decides(zone.record)
+        and (given is None or given.source.startswith(OWN) or given.end <= now)
+    )
 
 
 def _asks_alike(one: ZoneRecord, other: ZoneRecord) -> bool:

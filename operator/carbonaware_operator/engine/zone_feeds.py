@@ -57,6 +57,11 @@ def _marginal(source: Source) -> Callable[[Mapping[str, str]], Asked[MarginalPoi
     return lambda texts: marginal_provider(source, texts=texts)
 
 
+def archives_what_decides(record: ZoneRecord) -> bool:
+    """Whether the archive is of the average that jobs are decided on."""
+    return record.spec.accounting_source is None or _is_marginal(record.spec.source)
+
+
 def _is_marginal(source: Source) -> bool:
     try:
         return signal_of(source) is SignalKind.MARGINAL

@@ -36,6 +36,7 @@ def zone_status(
         current=_average(reading.current),
         marginal=_marginal(reading.marginal),
         forecast=_forecast(reading.forecast),
+        forecast_error_percent=reading.forecast.error_percent if reading.forecast else None,
         fallback=_fallback(reading),
         current_price=_price(price),
         history=history,

@@ -65,6 +65,7 @@ class Forecast:
     """Average intensities that are expected; value i is the mean of [start + i x step, + step).
 
     issued: when it was made; source: who says so.
+    error_percent: mean absolute percentage error of such forecasts in the last weeks, where known.
     """
 
     issued: Instant
@@ -72,6 +73,7 @@ class Forecast:
     step: timedelta
     values: tuple[MilligramsPerKWh, ...]
     source: str
+    error_percent: int | None = None
 
     @property
     def end(self) -> Instant:

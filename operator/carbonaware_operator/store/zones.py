@@ -36,6 +36,7 @@ class ZoneRecord:
             step=timedelta(seconds=said.step_seconds),
             values=tuple(MilligramsPerKWh(value) for value in said.milligrams_per_kwh),
             source=said.source,
+            error_percent=self.status.forecast_error_percent,
         )
 
 

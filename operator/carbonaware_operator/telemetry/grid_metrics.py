@@ -14,11 +14,13 @@ HORIZON_HOURS = (1, 3, 6, 12, 24)
 
 _INTENSITY = "carbonaware_grid_intensity_grams_per_kilowatt_hour"
 _FORECAST = "carbonaware_grid_forecast_intensity_grams_per_kilowatt_hour"
+_ERROR = "carbonaware_grid_forecast_error_ratio"
 _AGE = "carbonaware_grid_signal_age_seconds"
 _PRICE = "carbonaware_grid_price_per_kilowatt_hour"
 LABELS = {
     _INTENSITY: ("zone", "signal", "factors", "source"),
     _FORECAST: ("zone", "horizon_hours"),
+    _ERROR: ("zone",),
     _AGE: ("zone",),
     _PRICE: ("zone", "currency", "source"),
 }
@@ -46,6 +48,11 @@ class GridCollector(Collector):
             _FORECAST,
             "Average intensity that is forecast of so many hours from now, gCO2e/kWh",
             lambda zone, reading: _expected(zone, reading, now),
+        )
+        yield self._family(
+            _ERROR,
+            "Mean absolute error of forecasts of the last weeks, as a ratio of what came",
+            _error,
         )
         yield self._family(
             _AGE,
@@ -93,6 +100,11 @@ def _expected(zone: str, reading: ZoneReading, now: Instant) -> Iterator[Sample]
     for hours in HORIZON_HOURS:
         if (expected := forecast.at(now + timedelta(hours=hours))) is not None:
             yield (zone, str(hours)), expected / 1000
+
+
+def _error(zone: str, reading: ZoneReading) -> Iterator[Sample]:
+    if reading.forecast is not None and reading.forecast.error_percent is not None:
+        yield (zone,), reading.forecast.error_percent / 100
 
 
 def _age(zone: str, reading: ZoneReading, now: Instant) -> Iterator[Sample]:

@@ -1,0 +1,104 @@
+"""The forecasts loop: once an hour, what a zone's own history says of the next 96 hours.
+
+For zones whose provider gives no forecast. A forecast is made in a worker thread, one at a time
+(0.1 s each), and handed to the signals loop, which shows it, writes it and falls back to it.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+
+from carbonaware_operator.engine.clock import Clock
+from carbonaware_operator.grid.points import Forecast
+from carbonaware_operator.quantities.emissions import MilligramsPerKWh
+from carbonaware_operator.quantities.instants import Instant
+from carbonaware_operator.quantities.periods import period_start
+
+log = logging.getLogger(__name__)
+
+HORIZON_HOURS = 96
+MIN_HOURS = 3 * 24
+"""What the most modest model needs; below it NumPy is not even loaded (30 MB)."""
+
+LOOK_SECONDS = 30.0
+OWN = "own forecast"
+"""How the source of a forecast of ours begins; the model follows."""
+
+Means = Sequence[tuple[Instant, MilligramsPerKWh]]
+"""Start and mean of hours, in order of time."""
+
+
+class Histories(Protocol):
+    """Who knows what the grid was, and takes what it will be."""
+
+    def without_forecast(self) -> list[str]:
+        """Zones whose history may be forecast: hourly, of the average that jobs are decided on."""
+        ...
+
+    def hourly_means(self, zone_name: str, until: Instant) -> Means:
+        """The hours of a zone that ended by `until`."""
+        ...
+
+    def take_forecast(self, zone_name: str, forecast: Forecast) -> None:
+        """Use a forecast of ours, unless the provider has given one meanwhile."""
+        ...
+
+
+class ForecastsLoop:
+    """Forecasts zones anew when an hour has closed."""
+
+    def __init__(self, *, histories: Histories, clock: Clock) -> None:
+        self._histories, self._clock = histories, clock
+        self._made: dict[str, Instant] = {}  # zone -> end of the history of its last forecast
+
+    async def run(self) -> None:
+        """Forecast until cancelled; no history ends it."""
+        while True:
+            await self.look()
+            await self._clock.sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Forecast the zones of which an hour has come in since the last time."""
+        hour = period_start(self._clock.now())
+        for name in self._histories.without_forecast():
+            means = self._histories.hourly_means(name, hour)
+            if len(means) >= MIN_HOURS and self._made.get(name) != means[-1][0]:
+                self._made[name] = means[-1][0]
+                await self._forecast(name, means, hour)
+
+    async def _forecast(self, name: str, means: Means, hour: Instant) -> None:
+        try:
+            forecast = await asyncio.to_thread(own_forecast, means, hour, self._clock.now())
+        except Exception:
+            log.exception("zone not forecast", extra={"zone": name})
+            return
+        if forecast is not None:
+            self._histories.take_forecast(name, forecast)
+
+
+def own_forecast(means: Means, hour: Instant, now: Instant) -> Forecast | None:
+    """Forecast from the means of past hours, from the start of an hour on.
+
+    None when the history is too short, or ends too long before that hour.
+    """
+    # NumPy costs 30 MB: only an operator that forecasts shall pay for it.
+    from carbonaware_operator.forecasting import choice, series
+    from carbonaware_operator.forecasting.errors import ForecastError
+
+    history = series.History(*series.hourly((start, float(mean)) for start, mean in means))
+    try:
+        forecaster = choice.fit(history)
+        made = forecaster.forecast(hour, HORIZON_HOURS)
+    except ForecastError:
+        return None
+    return Forecast(
+        issued=now.replace(microsecond=0),
+        start=made.start,
+        step=timedelta(hours=1),
+        values=tuple(MilligramsPerKWh(round(value)) for value in made.values),
+        source=f"{OWN}, {made.model}",
+        error_percent=None if math.isnan(forecaster.mape) else round(forecaster.mape),
+    )

@@ -1,0 +1,119 @@
+"""Own forecasts: made once an hour, from what is known, for zones whose provider makes none."""
+
+import asyncio
+import math
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from carbonaware_operator.engine import forecasts
+from carbonaware_operator.engine.forecasts import OWN, ForecastsLoop, own_forecast
+from fakes import ManualClock
+
+HOUR = timedelta(hours=1)
+NOON = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
+
+
+def days(count, until=NOON):
+    """Hourly means that repeat a day: dirtiest at midnight, cleanest at noon."""
+    start = until - count * 24 * HOUR
+    hours = [start + n * HOUR for n in range(count * 24)]
+    return [(at, round(300_000 + 100_000 * math.cos(at.hour * math.tau / 24))) for at in hours]
+
+
+class Histories:
+    """One zone whose history a test sets."""
+
+    def __init__(self, means):
+        self.means, self.taken, self.asked = means, [], 0
+
+    def without_forecast(self):
+        """The one zone."""
+        return ["de"]
+
+    def hourly_means(self, _name, until):
+        """Those that ended by then."""
+        self.asked += 1
+        return [known for known in self.means if known[0] + HOUR <= until]
+
+    def take_forecast(self, name, forecast):
+        """Keep it."""
+        self.taken.append((name, forecast))
+
+
+class TestOwnForecast:
+    def test_repeats_a_day_that_repeats_itself(self):
+        """96 hours from now on, with the model and its error, which here is nearly none."""
+        made = own_forecast(days(30), NOON, NOON + timedelta(minutes=5))
+
+        assert 96 == len(made.values)
+        assert NOON == made.start
+        assert NOON + timedelta(minutes=5) == made.issued
+        assert pytest.approx(200_000, rel=0.05) == made.at(NOON + 24 * HOUR)
+        assert pytest.approx(400_000, rel=0.05) == made.at(NOON + 12 * HOUR)
+        assert made.source.startswith(OWN)
+        assert made.error_percent is not None
+        assert made.error_percent <= 5
+
+    def test_needs_a_day(self):
+        """Out of less nothing can be repeated."""
+        assert own_forecast(days(1)[1:], NOON, NOON) is None
+
+    def test_is_not_made_from_a_history_that_ended_days_ago(self):
+        """It would pretend to know what it cannot."""
+        assert own_forecast(days(30, until=NOON - 72 * HOUR), NOON, NOON) is None
+
+
+class TestLoop:
+    async def test_forecasts_once_for_each_hour_that_comes_in(self):
+        """Not again for the same history, again when it has grown."""
+        histories, clock = Histories(days(10)), ManualClock(NOON)
+        loop = ForecastsLoop(histories=histories, clock=clock)
+
+        await loop.look()
+        await loop.look()
+        assert 1 == len(histories.taken)
+
+        histories.means.append((NOON, 210_000))
+        await clock.advance(3600)
+        await loop.look()
+        assert [NOON, NOON + HOUR] == [forecast.start for _, forecast in histories.taken]
+
+    async def test_waits_for_enough_history(self):
+        """Less than three days are no history."""
+        histories = Histories(days(2))
+
+        await ForecastsLoop(histories=histories, clock=ManualClock(NOON)).look()
+
+        assert [] == histories.taken
+
+    async def test_survives_a_zone_that_cannot_be_forecast(self, monkeypatch):
+        """What goes wrong with one zone is logged; the loop goes on."""
+
+        def fail(*_args):
+            raise RuntimeError
+
+        monkeypatch.setattr(forecasts, "own_forecast", fail)
+        histories = Histories(days(10))
+
+        await ForecastsLoop(histories=histories, clock=ManualClock(NOON)).look()
+
+        assert [] == histories.taken
+
+    async def test_looks_again_and_again(self):
+        """As long as it is not cancelled."""
+        histories, clock = Histories([]), ManualClock(NOON)
+        task = asyncio.create_task(ForecastsLoop(histories=histories, clock=clock).run())
+        await clock.advance(forecasts.LOOK_SECONDS * 3)
+        task.cancel()
+
+        assert 4 == histories.asked
+
+
+def test_numpy_is_not_loaded_before_there_is_something_to_forecast():
+    """It costs 30 MB, and most operators need it not."""
+    script = "import sys, carbonaware_operator.engine.lifecycle; sys.exit('numpy' in sys.modules)"
+
+    assert 0 == subprocess.run([sys.executable, "-c", script], check=False).returncode
