@@ -1,7 +1,6 @@
 """Nothing is left behind, however the demo ends."""
 
 import os
-import signal
 import subprocess
 import sys
 
@@ -75,4 +74,3 @@ class TestInterruptOnce:
         )
 
         assert ("went on\n", 0) == (done.stdout, done.returncode), done.stderr
-        assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
