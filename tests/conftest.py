@@ -12,11 +12,17 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from testbed.cluster import Cluster
 from testbed.errors import BuildFailedError, PrerequisiteMissingError
 from testbed.placement import names
 from testbed.state import NodeKind
+
+# Deadlines measure how busy the machine is. `make unit` asks for the quick profile.
+settings.register_profile("quick", deadline=None, max_examples=20)
+settings.register_profile("thorough", deadline=None, max_examples=100)
+settings.load_profile("thorough")
 
 CRDS = Path(__file__).parent.parent / "crds"
 
