@@ -2,14 +2,18 @@
 
 import asyncio
 import math
+import random
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from carbonaware_operator.engine import forecasts
 from carbonaware_operator.engine.forecasts import OWN, ForecastsLoop, own_forecast
+from carbonaware_operator.grid.day_ahead import TIME_ZONE
+from carbonaware_operator.grid.tariff import MarketPrice, MarketPrices
 from fakes import ManualClock
 
 HOUR = timedelta(hours=1)
@@ -64,6 +68,48 @@ class TestOwnForecast:
     def test_is_not_made_from_a_history_that_ended_days_ago(self):
         """It would pretend to know what it cannot."""
         assert own_forecast(days(30, until=NOON - 72 * HOUR), NOON, NOON) is None
+
+
+def moody_days(count, until=NOON + 24 * HOUR):
+    """Hours of days each of which is as dirty as it is expensive; nobody could guess which."""
+    moods = random.Random(7)
+    start = until - count * 24 * HOUR
+    levels = [moods.randrange(100, 400) for _ in range(count + 2)]
+    local = [(start + n * HOUR).astimezone(ZoneInfo(TIME_ZONE)) for n in range(count * 24)]
+    first = local[0].date()
+    return [(at.astimezone(UTC), 1000 * levels[(at.date() - first).days]) for at in local]
+
+
+class TestPrices:
+    def test_tell_what_history_cannot(self):
+        """Tomorrow's prices are known since 13:00: with them tomorrow is no surprise."""
+        hours = moody_days(220)
+        means = [known for known in hours if known[0] < NOON]
+        prices = tuple(MarketPrice(at, at + HOUR, value) for at, value in hours)
+        market = MarketPrices("EUR", "EnergyCharts/DE-LU", prices)
+
+        blind = own_forecast(means, NOON, NOON)
+        told = own_forecast(means, NOON, NOON, market)
+
+        assert f"{OWN}, ridge with prices" == told.source
+        assert "prices" not in blind.source
+        assert told.error_percent < 0.8 * blind.error_percent
+
+    def test_that_are_not_published_yet_are_not_used(self):
+        """At noon of Greenwich it is 14:00 in Berlin; at ten it is not 13:00 yet."""
+        hours = moody_days(220)
+        early = NOON - 2 * HOUR
+        means = [known for known in hours if known[0] < early]
+        tomorrow = datetime(2026, 6, 15, 22, tzinfo=UTC)  # midnight in Berlin
+        prices = [MarketPrice(at, at + HOUR, value) for at, value in hours]
+        known = [price for price in prices if price.start < tomorrow]
+
+        every, published = (
+            own_forecast(means, early, early, MarketPrices("EUR", "x", tuple(some)))
+            for some in (prices, known)
+        )
+
+        assert published == every
 
 
 class TestLoop:

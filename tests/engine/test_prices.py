@@ -27,7 +27,9 @@ class ScriptedMarket:
     """Answers with the price of today, or fails."""
 
     answer: Any = 84_100
+    before: Any = 50_000
     asked: int = 0
+    asked_past: int = 0
     hold: threading.Event | None = None
     made: list[dict[str, str]] = field(default_factory=list)
 
@@ -38,8 +40,19 @@ class ScriptedMarket:
             self.hold.wait(5)
         if isinstance(self.answer, Exception):
             raise self.answer
-        day = MarketPrice(NOON, NOON + timedelta(hours=6), self.answer)
-        return MarketPrices("EUR", "EnergyCharts/DE-LU", (day,))
+        return a_market(MarketPrice(NOON, NOON + timedelta(hours=6), self.answer))
+
+    def past(self, now: datetime) -> MarketPrices:
+        """What was before this day, or why it is not told."""
+        self.asked_past += 1
+        if isinstance(self.before, Exception):
+            raise self.before
+        return a_market(MarketPrice(NOON - timedelta(hours=6), NOON, self.before))
+
+
+def a_market(*prices: MarketPrice) -> MarketPrices:
+    """Prices of Germany."""
+    return MarketPrices("EUR", "EnergyCharts/DE-LU", prices)
 
 
 class World:
@@ -218,3 +231,39 @@ class TestMarket:
 
         assert "fr" in world.store.prices
         market.hold.set()
+
+
+class TestPast:
+    async def test_is_asked_for_once_and_kept_up_with_the_prices_of_the_day(self, world, market):
+        """Forecasts learn from it, also from what is published of the hours to come."""
+        world.apply(MARKET)
+        world.start()
+        await eventually(lambda: world.loop.past("de"))
+        market.answer = 90_000
+        await world.clock.advance(3700)
+        await eventually(lambda: market.asked == 2)
+
+        await eventually(
+            lambda: [50_000, 90_000] == [p.micros_per_kwh for p in world.loop.past("de").prices]
+        )
+        assert 1 == market.asked_past
+
+    async def test_that_is_not_told_takes_no_price_away(self, world, market):
+        """It is asked for again on the next day."""
+        market.before = SignalUnreachable("no")
+        world.apply(MARKET)
+        world.start()
+        await eventually(lambda: market.asked_past == 1)
+        await world.clock.advance(3700)
+        await eventually(lambda: market.asked == 2)
+
+        assert world.loop.past("de") is None
+        assert 1 == market.asked_past
+
+    async def test_of_a_zone_without_market_there_is_none(self, world):
+        """A tariff tells nothing of the grid."""
+        world.apply(FLAT)
+        world.start()
+        await eventually(lambda: "de" in world.store.prices)
+
+        assert world.loop.past("de") is None

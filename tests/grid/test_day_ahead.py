@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from carbonaware_operator.grid import endpoint
 from carbonaware_operator.grid.day_ahead import DayAhead
 from carbonaware_operator.grid.errors import SignalMalformed, SignalMisconfigured, SignalZoneUnknown
+from carbonaware_operator.grid.tariff import MarketPrice, MarketPrices
 from replay_server import Answer, ReplayServer
 
 TEN = datetime(2024, 5, 1, 10, tzinfo=UTC)
@@ -39,6 +40,22 @@ def test_prices_are_of_a_kilowatt_hour(replay: ReplayServer):
     assert [84_100, None, -10, None] == [p.micros_per_kwh if p else None for p in found]
     assert ("EUR", "EnergyCharts/DE-LU") == (found[0].currency, found[0].source)
     assert {"bzn": "DE-LU", "start": "2024-05-01", "end": "2024-05-03"} == replay.asked[0].query
+
+
+def test_the_past_is_that_of_an_archive(replay: ReplayServer):
+    """400 days: what is known of the intensity has a price beside it."""
+    a_market(replay, an_answer(84.1)).past(TEN)
+
+    assert {"bzn": "DE-LU", "start": "2023-03-28", "end": "2024-05-01"} == replay.asked[0].query
+
+
+def test_newer_prices_stand_in_for_what_was_told_of_their_hours(replay: ReplayServer):
+    """An hour has one price, the one that was told last."""
+    old = a_market(replay, an_answer(1, 2, 3)).prices(TEN)
+    new = MarketPrices(old.currency, old.source, (MarketPrice(TEN + HOUR, TEN + 2 * HOUR, 7_000),))
+
+    assert [1_000, 7_000] == [price.micros_per_kwh for price in old.then(new).prices]
+    assert old == old.then(MarketPrices(old.currency, old.source, ()))
 
 
 def test_another_currency_is_refused(replay: ReplayServer):

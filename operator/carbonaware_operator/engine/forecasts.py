@@ -7,12 +7,15 @@ For zones whose provider gives no forecast. A forecast is made in a worker threa
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from carbonaware_operator.engine.clock import Clock
+from carbonaware_operator.grid.day_ahead import TIME_ZONE
 from carbonaware_operator.grid.points import Forecast
+from carbonaware_operator.grid.tariff import MarketPrices
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.quantities.periods import period_start
@@ -50,8 +53,15 @@ class Histories(Protocol):
 class ForecastsLoop:
     """Forecasts zones anew when an hour has closed."""
 
-    def __init__(self, *, histories: Histories, clock: Clock) -> None:
-        self._histories, self._clock = histories, clock
+    def __init__(
+        self,
+        *,
+        histories: Histories,
+        clock: Clock,
+        prices: Callable[[str], MarketPrices | None] = lambda _zone: None,
+    ) -> None:
+        """Wire the loop; prices: day-ahead prices of a zone, past and published."""
+        self._histories, self._clock, self._prices = histories, clock, prices
         self._made: dict[str, Instant] = {}  # zone -> end of the history of its last forecast
 
     async def run(self) -> None:
@@ -71,7 +81,9 @@ class ForecastsLoop:
 
     async def _forecast(self, name: str, means: Means, hour: Instant) -> None:
         try:
-            forecast = await asyncio.to_thread(own_forecast, means, hour, self._clock.now())
+            forecast = await asyncio.to_thread(
+                own_forecast, means, hour, self._clock.now(), self._prices(name)
+            )
         except Exception:
             log.exception("zone not forecast", extra={"zone": name})
             return
@@ -79,16 +91,25 @@ class ForecastsLoop:
             self._histories.take_forecast(name, forecast)
 
 
-def own_forecast(means: Means, hour: Instant, now: Instant) -> Forecast | None:
-    """Forecast from the means of past hours, from the start of an hour on.
+def own_forecast(
+    means: Means, hour: Instant, now: Instant, market: MarketPrices | None = None
+) -> Forecast | None:
+    """Forecast from the means of past hours and day-ahead prices, from the start of an hour on.
 
     None when the history is too short, or ends too long before that hour.
     """
     # NumPy costs 30 MB: only an operator that forecasts shall pay for it.
     from carbonaware_operator.forecasting import choice, series
     from carbonaware_operator.forecasting.errors import ForecastError
+    from carbonaware_operator.forecasting.prices import DayAheadPrices
 
-    history = series.History(*series.hourly((start, float(mean)) for start, mean in means))
+    start, values = series.hourly((at, float(mean)) for at, mean in means)
+    prices = None
+    if market is not None and any(price.start >= start for price in market.prices):
+        told = ((price.start, float(price.micros_per_kwh)) for price in market.prices)
+        aligned = series.aligned(told, start)
+        prices = DayAheadPrices(start, aligned, ZoneInfo(TIME_ZONE)).known_at(now)
+    history = series.History(start, values, prices)
     try:
         forecaster = choice.fit(history)
         made = forecaster.forecast(hour, HORIZON_HOURS)
@@ -99,6 +120,6 @@ def own_forecast(means: Means, hour: Instant, now: Instant) -> Forecast | None:
         start=made.start,
         step=timedelta(hours=1),
         values=tuple(MilligramsPerKWh(round(value)) for value in made.values),
-        source=f"{OWN}, {made.model}",
+        source=f"{OWN}, {made.model}{' with prices' if prices and made.model == 'ridge' else ''}",
         error_percent=None if math.isnan(forecaster.mape) else round(forecaster.mape),
     )

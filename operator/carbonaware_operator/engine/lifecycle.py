@@ -74,7 +74,9 @@ class Operator:
         self.planner = self._planner()
         self.signals = self._signals()
         self.prices = PricesLoop(zones=self.zones, clock=self.clock)
-        self.forecasts = ForecastsLoop(histories=self.signals, clock=self.clock)
+        self.forecasts = ForecastsLoop(
+            histories=self.signals, clock=self.clock, prices=self.prices.past
+        )
         self.accountant = self._accountant()
         self.inbox = StoreInbox(
             self.jobs, self.zones, touch=self.planner.touch, zone_changed=self._zone_changed

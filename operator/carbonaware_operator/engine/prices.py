@@ -22,19 +22,25 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 10.0
 RETRY_FIRST_SECONDS = 60.0
+PAST_RETRY_SECONDS = 24 * 3600.0
 RETRY_AFTER_LAST_SECONDS = 24 * 3600.0
 _RANDOM = SystemRandom()
 
 
 @dataclass(slots=True)
 class _ZonePrice:
-    """One zone's tariff; `due` is when to ask the market, on the monotonic clock."""
+    """One zone's tariff; `due` and `past_due` are when to ask the market, on the monotonic clock.
+
+    past: what the market's prices were, and are; None before it has told.
+    """
 
     spec: api.Tariff
     tariff: Tariff | None
     source: DayAhead | None
     market: MarketPrices | None = None
+    past: MarketPrices | None = None
     due: float = 0.0
+    past_due: float = 0.0
     failures: int = 0
     error: str = ""
     asking: asyncio.Task[None] | None = None
@@ -61,6 +67,11 @@ class PricesLoop:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def past(self, zone_name: str) -> MarketPrices | None:
+        """Day-ahead prices of a zone, past and published; None where there are none."""
+        zone = self._zones.get(zone_name)
+        return zone.past if zone else None
 
     def look(self) -> None:
         """Take in changes of tariffs, ask the markets that are due, and price every zone anew."""
@@ -103,6 +114,18 @@ class PricesLoop:
         else:
             zone.failures, zone.error = 0, ""
             self._ask_again(zone, POLL_SECONDS)
+            await self._learn(name, zone, source)
+
+    async def _learn(self, name: str, zone: _ZonePrice, source: DayAhead) -> None:
+        """What forecasts learn from: asked for once, and from then on kept up hour by hour."""
+        if zone.past is None and self._clock.monotonic() >= zone.past_due:
+            zone.past_due = self._clock.monotonic() + PAST_RETRY_SECONDS
+            try:
+                zone.past = await asyncio.to_thread(source.past, self._clock.now())
+            except SignalError as error:
+                log.warning("past prices not told", extra={"zone": name, "error": str(error)})
+        if zone.past is not None and zone.market is not None:
+            zone.past = zone.past.then(zone.market)
 
     def _failed(self, name: str, zone: _ZonePrice, error: str, asked_for: float = 0.0) -> None:
         """Ask again later, later each time; the prices that are known hold."""

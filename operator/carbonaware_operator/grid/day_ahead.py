@@ -18,6 +18,10 @@ from carbonaware_operator.quantities.money import MicrosPerKWh, micros_per_kwh
 POLL_SECONDS = 3600.0  # prices of a day are there from the afternoon before on
 _MAX_PER_MEGAWATT_HOUR = 1_000_000
 _AHEAD = timedelta(days=2)
+_PAST = timedelta(days=400)
+
+TIME_ZONE = "Europe/Berlin"
+"""The days of the single European auction, in all of whose zones they are the same hours."""
 
 
 class DayAhead:
@@ -32,14 +36,15 @@ class DayAhead:
 
     def prices(self, now: Instant) -> MarketPrices:
         """Prices of today, and of tomorrow once they are there. Blocks. Raises SignalError."""
-        answer = self._endpoint.ask(
-            "/price",
-            {
-                "bzn": self._bidding_zone,
-                "start": f"{now:%Y-%m-%d}",
-                "end": f"{now + _AHEAD:%Y-%m-%d}",
-            },
-        )
+        return self._between(now, now + _AHEAD)
+
+    def past(self, now: Instant) -> MarketPrices:
+        """Prices of the last 400 days, as many as an archive holds. Blocks. Raises SignalError."""
+        return self._between(now - _PAST, now)
+
+    def _between(self, start: Instant, end: Instant) -> MarketPrices:
+        days = {"start": f"{start:%Y-%m-%d}", "end": f"{end:%Y-%m-%d}"}
+        answer = self._endpoint.ask("/price", {"bzn": self._bidding_zone, **days})
         try:
             currency, _, unit = answer["unit"].partition("/")
             found = [

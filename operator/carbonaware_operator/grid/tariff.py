@@ -50,6 +50,13 @@ class MarketPrices:
             return None
         return Price(self.prices[index].micros_per_kwh, self.currency, self.source)
 
+    def then(self, newer: "MarketPrices") -> "MarketPrices":
+        """These prices up to where newer ones of the same market begin, and those."""
+        if not newer.prices:
+            return self
+        kept = [price for price in self.prices if price.start < newer.prices[0].start]
+        return MarketPrices(newer.currency, newer.source, (*kept, *newer.prices))
+
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
