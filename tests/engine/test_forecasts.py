@@ -11,8 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from carbonaware_operator.engine import forecasts
+from carbonaware_operator.engine.forecast_score import ForecastScore
 from carbonaware_operator.engine.forecasts import OWN, ForecastsLoop, own_forecast
 from carbonaware_operator.grid.day_ahead import TIME_ZONE
+from carbonaware_operator.grid.points import Forecast
 from carbonaware_operator.grid.tariff import MarketPrice, MarketPrices
 from fakes import ManualClock
 
@@ -32,6 +34,7 @@ class Histories:
 
     def __init__(self, means):
         self.means, self.taken, self.asked = means, [], 0
+        self.given, self.scores = {}, []
 
     def without_forecast(self):
         """The one zone."""
@@ -45,6 +48,14 @@ class Histories:
     def take_forecast(self, name, forecast):
         """Keep it."""
         self.taken.append((name, forecast))
+
+    def provided(self):
+        """What the test says."""
+        return self.given
+
+    def take_score(self, name, error_percent):
+        """Keep it."""
+        self.scores.append((name, error_percent))
 
 
 class TestOwnForecast:
@@ -156,6 +167,49 @@ class TestLoop:
         task.cancel()
 
         assert 4 == histories.asked
+
+
+class TestScore:
+    async def test_is_what_came_beside_what_the_provider_said(self):
+        """A provider that says a tenth too much has an error of 10 %, once a day has come."""
+        histories, clock = Histories([]), ManualClock(NOON)
+        expected = tuple(round(1.1 * value) for _, value in days(1, until=NOON + 24 * HOUR))
+        histories.given = {"de": Forecast(NOON, NOON, HOUR, expected, "UK")}
+        loop = ForecastsLoop(histories=histories, clock=clock)
+        await loop.look()
+
+        await clock.advance(24 * 3600)
+        histories.means = days(1, until=NOON + 24 * HOUR)
+        await loop.look()
+
+        assert [("de", None), ("de", 10)] == histories.scores
+
+    async def test_is_made_once_an_hour(self):
+        """Not at every look."""
+        histories = Histories([])
+        histories.given = {"de": Forecast(NOON, NOON, HOUR, (1,), "UK")}
+        loop = ForecastsLoop(histories=histories, clock=ManualClock(NOON))
+
+        await loop.look()
+        await loop.look()
+
+        assert 1 == len(histories.scores)
+
+    def test_takes_the_first_forecast_of_each_day(self):
+        """Later ones know more: they would flatter what users plan by."""
+        score, came = ForecastScore(), dict(days(1, until=NOON + 24 * HOUR))
+        score.note(Forecast(NOON, NOON, HOUR, tuple(2 * v for v in came.values()), "UK"), NOON)
+        score.note(Forecast(NOON, NOON, HOUR, tuple(came.values()), "UK"), NOON + HOUR)
+
+        assert 100 == score.percent(came)
+
+    def test_forgets_what_is_long_ago(self):
+        """Eight weeks are enough to judge by."""
+        score, came = ForecastScore(), dict(days(1, until=NOON + 24 * HOUR))
+        score.note(Forecast(NOON, NOON, HOUR, tuple(came.values()), "UK"), NOON)
+        score.note(Forecast(NOON, NOON, HOUR, (), "UK"), NOON + 56 * 24 * HOUR)
+
+        assert score.percent(came) is None
 
 
 def test_numpy_is_not_loaded_before_there_is_something_to_forecast():

@@ -731,6 +731,23 @@ class TestOwnForecasts:
         await eventually(lambda: world.status().get("forecastErrorPercent") == 7)
         assert [1000, 2000] == world.status()["forecast"]["milligramsPerKWh"]
 
+    async def test_give_way_to_the_providers_whose_score_is_shown(
+        self, world: World, scripted: ScriptedSource
+    ):
+        """While a provider forecasts we do not; how good it was stands beside it."""
+        scripted.answer = [scripted.hour(12, 250)]
+        world.apply(KEYED)
+        world.start()
+        await eventually(lambda: world.grams() == 250)
+        theirs = Forecast(NOON, NOON, timedelta(hours=1), (1000, 2000), "theirs")
+        world.loop._zones["de"].signal.forecast = theirs
+
+        assert [] == world.loop.without_forecast()
+        assert {"de": theirs} == world.loop.provided()
+        world.loop.take_score("de", 12)
+
+        await eventually(lambda: world.status().get("forecastErrorPercent") == 12)
+
     async def test_are_not_made_of_a_value_for_ever(self, world: World):
         """A static zone needs no forecast, and its operator no NumPy."""
         world.apply(STATIC)

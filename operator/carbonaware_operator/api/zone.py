@@ -195,8 +195,8 @@ class CarbonZoneStatus(Schema):
         Field(
             ge=0,
             le=10_000,
-            description="Mean absolute percentage error of such forecasts in the last weeks; absent"
-            " for a provider's, and before there have been enough.",
+            description="Mean absolute percentage error of such forecasts in the last eight weeks;"
+            " absent before a day of them can be compared with what came.",
         ),
     ] = None
     fallback: Annotated[

@@ -13,6 +13,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from carbonaware_operator.engine.clock import Clock
+from carbonaware_operator.engine.forecast_score import ForecastScore
 from carbonaware_operator.grid.day_ahead import TIME_ZONE
 from carbonaware_operator.grid.points import Forecast
 from carbonaware_operator.grid.tariff import MarketPrices
@@ -49,6 +50,14 @@ class Histories(Protocol):
         """Use a forecast of ours, unless the provider has given one meanwhile."""
         ...
 
+    def provided(self) -> dict[str, Forecast]:
+        """The providers' forecasts of zones whose history can be compared with them."""
+        ...
+
+    def take_score(self, zone_name: str, error_percent: int | None) -> None:
+        """Show how good the provider's forecasts of a zone were."""
+        ...
+
 
 class ForecastsLoop:
     """Forecasts zones anew when an hour has closed."""
@@ -63,6 +72,8 @@ class ForecastsLoop:
         """Wire the loop; prices: day-ahead prices of a zone, past and published."""
         self._histories, self._clock, self._prices = histories, clock, prices
         self._made: dict[str, Instant] = {}  # zone -> end of the history of its last forecast
+        self._scores: dict[str, ForecastScore] = {}
+        self._scored: Instant | None = None
 
     async def run(self) -> None:
         """Forecast until cancelled; no history ends it."""
@@ -71,13 +82,26 @@ class ForecastsLoop:
             await self._clock.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Forecast the zones of which an hour has come in since the last time."""
+        """Forecast the zones of which an hour has come in since the last time; score the others."""
         hour = period_start(self._clock.now())
+        if hour != self._scored:
+            self._scored = hour
+            self._score(hour)
         for name in self._histories.without_forecast():
             means = self._histories.hourly_means(name, hour)
             if len(means) >= MIN_HOURS and self._made.get(name) != means[-1][0]:
                 self._made[name] = means[-1][0]
                 await self._forecast(name, means, hour)
+
+    def _score(self, hour: Instant) -> None:
+        """Compare once an hour; zones that are gone, or forecast by ourselves now, are let go."""
+        provided = self._histories.provided()
+        self._scores = {name: self._scores.get(name, ForecastScore()) for name in provided}
+        for name, forecast in provided.items():
+            score = self._scores[name]
+            score.note(forecast, hour)
+            means = dict(self._histories.hourly_means(name, hour))
+            self._histories.take_score(name, score.percent(means))
 
     async def _forecast(self, name: str, means: Means, hour: Instant) -> None:
         try:

@@ -133,7 +133,25 @@ class SignalsLoop:
         """Use a forecast of ours, unless the provider has given one meanwhile."""
         zone = self._zones.get(zone_name)
         if zone is not None and _may_be_forecast(zone, self._clock.now()):
-            zone.signal.forecast = forecast
+            zone.signal.forecast, zone.signal.provider_error_percent = forecast, None
+            self._publish(zone)
+            self._wake.set()
+
+    def provided(self) -> dict[str, Forecast]:
+        """The providers' forecasts of zones whose history can be compared with them."""
+        now = self._clock.now()
+        return {
+            name: zone.signal.forecast
+            for name, zone in self._zones.items()
+            if zone.signal.forecast is not None
+            and _has_history(zone)
+            and not _may_be_forecast(zone, now)
+        }
+
+    def take_score(self, zone_name: str, error_percent: int | None) -> None:
+        """Show how good the provider's forecasts of a zone were."""
+        if (zone := self._zones.get(zone_name)) is not None:
+            zone.signal.provider_error_percent = error_percent
             self._publish(zone)
             self._wake.set()
 
@@ -322,14 +340,18 @@ class SignalsLoop:
 
 
 def _may_be_forecast(zone: _Zone, now: Instant) -> bool:
-    archive, given = zone.history.archive, zone.signal.forecast
-    return (
-        archive is not None
-        and archive.period_seconds == HOUR_SECONDS
-        and zone.record.spec.source.type is not SourceType.STATIC  # it needs no forecast
-        and archives_what_decides(zone.record)
-        and (given is None or given.source.startswith(OWN) or given.end <= now)
-    )
+    """Whether the provider leaves it to us."""
+    given = zone.signal.forecast
+    static = zone.record.spec.source.type is SourceType.STATIC  # needs no forecast
+    provided = given is not None and not given.source.startswith(OWN) and given.end > now
+    return _has_history(zone) and not static and not provided
+
+
+def _has_history(zone: _Zone) -> bool:
+    """Whether there are hourly means of the average that jobs are decided on."""
+    archive = zone.history.archive
+    hourly = archive is not None and archive.period_seconds == HOUR_SECONDS
+    return hourly and archives_what_decides(zone.record)
 
 
 def _asks_alike(one: ZoneRecord, other: ZoneRecord) -> bool:

@@ -1,7 +1,7 @@
 """What is known of one zone's signals, and what follows from it for the planner."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Generic, TypeVar
 
@@ -53,12 +53,14 @@ class ZoneSignal(Latest[Point]):
     accounting: what emissions are priced with, where another average than the one decided on.
     marginal: what its `source` says, where that is marginal; it is shown and decides nothing.
     forecast: what was last expected of the average; day: the typical day of its archive.
+    provider_error_percent: how good the provider's own forecasts were, where that is known.
     """
 
     accounting: Latest[Point] = field(default_factory=Latest)
     marginal: Latest[MarginalPoint] = field(default_factory=Latest)
     forecast: Forecast | None = None
     day: TypicalDay | None = None
+    provider_error_percent: int | None = None
 
     def outlook(self, record: ZoneRecord, now: Instant) -> Outlook:
         """The zone as the planner sees it; before the source has been asked there is none."""
@@ -79,9 +81,14 @@ class ZoneSignal(Latest[Point]):
             newest=self.newest,
             current=current,
             marginal=self.marginal.current(now),
-            forecast=self.forecast,
+            forecast=self._scored_forecast(),
             fallback=None if current else self.fallback(record, now),
         )
+
+    def _scored_forecast(self) -> Forecast | None:
+        if self.forecast is None or self.provider_error_percent is None:
+            return self.forecast
+        return replace(self.forecast, error_percent=self.provider_error_percent)
 
     def _signal(self, now: Instant) -> Signal | Missing:
         point = self.current(now)
