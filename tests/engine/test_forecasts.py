@@ -33,16 +33,21 @@ class Histories:
     """One zone whose history a test sets."""
 
     def __init__(self, means):
-        self.means, self.taken, self.asked = means, [], 0
+        self.means, self.taken, self.asked, self.listed = means, [], 0, 0
         self.given, self.scores = {}, []
 
     def without_forecast(self):
         """The one zone."""
         return ["de"]
 
+    def known_until(self, _name):
+        """The end of the last hour."""
+        self.asked += 1
+        return self.means[-1][0] + HOUR if self.means else None
+
     def hourly_means(self, _name, until):
         """Those that ended by then."""
-        self.asked += 1
+        self.listed += 1
         return [known for known in self.means if known[0] + HOUR <= until]
 
     def take_forecast(self, name, forecast):
@@ -137,6 +142,7 @@ class TestLoop:
         await clock.advance(3600)
         await loop.look()
         assert [NOON, NOON + HOUR] == [forecast.start for _, forecast in histories.taken]
+        assert 2 == histories.listed
 
     async def test_waits_for_enough_history(self):
         """Less than three days are no history."""

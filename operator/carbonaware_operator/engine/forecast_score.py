@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from carbonaware_operator.grid.points import Forecast
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant
+from carbonaware_operator.quantities.periods import periods_between
 
 DAYS = 56
 """As long as models of our own are tried."""
@@ -40,7 +41,7 @@ class ForecastScore:
         errors = [
             abs(expected - came) / came
             for forecast in self._first.values()
-            for start, came in means.items()
-            if came > 0 and (expected := forecast.at(start)) is not None
+            for start in periods_between(forecast.start, forecast.end)
+            if (came := means.get(start, 0)) > 0 and (expected := forecast.at(start)) is not None
         ]
         return round(100 * sum(errors) / len(errors)) if len(errors) >= MIN_HOURS else None

@@ -42,6 +42,10 @@ class Histories(Protocol):
         """Zones whose history may be forecast: hourly, of the average that jobs are decided on."""
         ...
 
+    def known_until(self, zone_name: str) -> Instant | None:
+        """Up to where the history of a zone goes, None while it is empty; cheap to ask."""
+        ...
+
     def hourly_means(self, zone_name: str, until: Instant) -> Means:
         """The hours of a zone that ended by `until`."""
         ...
@@ -71,7 +75,7 @@ class ForecastsLoop:
     ) -> None:
         """Wire the loop; prices: day-ahead prices of a zone, past and published."""
         self._histories, self._clock, self._prices = histories, clock, prices
-        self._made: dict[str, Instant] = {}  # zone -> end of the history of its last forecast
+        self._made: dict[str, Instant] = {}  # zone -> end of the history last looked at
         self._scores: dict[str, ForecastScore] = {}
         self._scored: Instant | None = None
 
@@ -88,9 +92,12 @@ class ForecastsLoop:
             self._scored = hour
             self._score(hour)
         for name in self._histories.without_forecast():
+            known = self._histories.known_until(name)
+            if known is None or self._made.get(name) == known:
+                continue  # 400 days of hours are not listed to learn that none has come in
+            self._made[name] = known
             means = self._histories.hourly_means(name, hour)
-            if len(means) >= MIN_HOURS and self._made.get(name) != means[-1][0]:
-                self._made[name] = means[-1][0]
+            if len(means) >= MIN_HOURS:
                 await self._forecast(name, means, hour)
 
     def _score(self, hour: Instant) -> None:

@@ -119,6 +119,11 @@ class SignalsLoop:
         now = self._clock.now()
         return [name for name, zone in self._zones.items() if _may_be_forecast(zone, now)]
 
+    def known_until(self, zone_name: str) -> Instant | None:
+        """Up to where the history of a zone goes; None while it is empty."""
+        archive = self.archive(zone_name)
+        return archive.known_until if archive else None
+
     def hourly_means(
         self, zone_name: str, until: Instant
     ) -> list[tuple[Instant, MilligramsPerKWh]]:
