@@ -21,7 +21,7 @@ demo: testbed-deps  ## five jobs through a recorded day, on a real cluster, in t
 	$(BIN)/python -m testbed.demo --cluster $(CLUSTER)
 
 unit: $(VENV)/.installed  ## pure tests, seconds
-	$(PYTEST) -q -n auto -m "not api and not node" --hypothesis-profile=quick
+	$(PYTEST) -q -n auto -m "not api and not node and not slow" --hypothesis-profile=quick
 
 # By level, so that each can be spread: there are many API servers at a time, but one real node.
 test: testbed-deps lint  ## every level of test that this machine can run

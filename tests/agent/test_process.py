@@ -145,6 +145,7 @@ def falling(before: dict[str, str], after: dict[str, str]) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_a_killed_agent_never_shows_less_and_loses_nothing(tmp_path, api):
     """Killed at random instants, its values never fall, and the node's total is exact."""
     host = BusyHost(tmp_path / "host")
