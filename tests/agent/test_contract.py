@@ -3,17 +3,17 @@
 from datetime import UTC, datetime
 
 from agent_builders import HOUR, AgentUnderTest, SimulatedMachine, a_pod_manifest, a_uid
-from carbonaware_agent import exposition
+from carbonaware_agent import families
 from carbonaware_operator.accounting import samples
 
 
 def test_both_name_the_metrics_alike():
     """A renamed metric would be read as no energy."""
     shown = (
-        exposition.SAMPLE_TIMESTAMP,
-        exposition.ACCOUNTING_PERIOD,
-        exposition.OWNER_ENERGY,
-        exposition.OWNER_MARK,
+        families.SAMPLE_TIMESTAMP.name,
+        families.ACCOUNTING_PERIOD.name,
+        families.OWNER_ENERGY.name,
+        families.OWNER_MARK.name,
     )
 
     assert shown == (

@@ -1,0 +1,154 @@
+"""The agent's metrics: names, types, labels and help, which are the contract with the operator.
+
+Rendered here rather than by a library, because energies are exact decimals of integer microjoules
+and a library's values are floats. `reference` makes the page for readers from the same table.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+# Label values in the order of a family's labels, then the sample's value.
+Row = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric. kind: counter or gauge."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    text: str
+
+    def head(self) -> str:
+        """The lines that introduce the metric."""
+        return f"# HELP {self.name} {self.text}\n# TYPE {self.name} {self.kind}\n"
+
+    def lines(self, rows: Iterable[Row]) -> Iterator[str]:
+        """One line for each sample."""
+        labels = ",".join(f'{label}="%s"' for label in self.labels)
+        template = f"{self.name}{{{labels}}} %s\n" if labels else f"{self.name} %s\n"
+        for row in rows:
+            yield template % tuple(map(_escaped, row))
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+_ZONE = ("zone", "source", "boundary")
+_OWNER = ("namespace", "owner_kind", "owner_name", "owner_uid", *_ZONE, "epoch")
+
+NODE_ENERGY = Family(
+    "carbonaware_node_energy_joules_total",
+    "counter",
+    _ZONE,
+    "Energy of a zone of the node in joules.",
+)
+NODE_POWER = Family(
+    "carbonaware_node_power_watts",
+    "gauge",
+    _ZONE,
+    "Mean power of a zone over the last interval in watts.",
+)
+NODE_IDLE_POWER = Family(
+    "carbonaware_node_idle_power_watts",
+    "gauge",
+    (*_ZONE, "origin"),
+    "Idle power in watts by which energy is divided now, and where it comes from.",
+)
+NODE_ATTRIBUTED = Family(
+    "carbonaware_node_attributed_joules_total",
+    "counter",
+    ("zone", "component"),
+    "Energy in joules by where it went; the components sum to the zones of that kind.",
+)
+POD_ENERGY = Family(
+    "carbonaware_pod_energy_joules_total",
+    "counter",
+    ("namespace", "pod", "pod_uid", "zone", "component", "source"),
+    "Energy of a pod in joules.",
+)
+OWNER_ENERGY = Family(
+    "carbonaware_owner_energy_joules_total",
+    "counter",
+    _OWNER,
+    "Energy in joules of all pods of one controlling owner.",
+)
+COLLECTOR_SUCCESS = Family(
+    "carbonaware_agent_collector_success",
+    "gauge",
+    ("collector",),
+    "1 if the collector's last run was complete, else 0.",
+)
+COLLECTOR_DURATION = Family(
+    "carbonaware_agent_collector_duration_seconds",
+    "gauge",
+    ("collector",),
+    "Time that the collector's last run took in seconds.",
+)
+TICK_LAG = Family(
+    "carbonaware_agent_tick_lag_seconds",
+    "gauge",
+    (),
+    "How late the last tick began in seconds.",
+)
+GAPS = Family(
+    "carbonaware_agent_gaps_total",
+    "counter",
+    ("zone", "reason"),
+    "Intervals of a zone that were unreadable, lost, implausible, reset or only estimated.",
+)
+MODEL_ERROR = Family(
+    "carbonaware_agent_model_error_ratio",
+    "gauge",
+    ("zone", "source"),
+    "Stated relative error of a modelled zone.",
+)
+BUILD_INFO = Family(
+    "carbonaware_agent_build_info",
+    "gauge",
+    ("version",),
+    "The agent's version; always 1.",
+)
+SAMPLE_TIMESTAMP = Family(
+    "carbonaware_agent_sample_timestamp_seconds",
+    "gauge",
+    ("node",),
+    "Unix time of the snapshot that is shown.",
+)
+ACCOUNTING_PERIOD = Family(
+    "carbonaware_agent_accounting_period_seconds",
+    "gauge",
+    ("node",),
+    "Length of an accounting period.",
+)
+NODES_OWNER_ENERGY = Family(
+    OWNER_ENERGY.name,
+    "counter",
+    ("node", *_OWNER),
+    "Energy in joules of all pods of one controlling owner; also of series that are closed.",
+)
+OWNER_MARK = Family(
+    "carbonaware_owner_energy_mark_joules",
+    "gauge",
+    ("node", *_OWNER, "hour"),
+    "The same at the end of the accounting period that began at the Unix time `hour`.",
+)
+
+# What each page shows, in its order.
+METRICS = (
+    NODE_ENERGY,
+    NODE_POWER,
+    NODE_IDLE_POWER,
+    NODE_ATTRIBUTED,
+    POD_ENERGY,
+    OWNER_ENERGY,
+    COLLECTOR_SUCCESS,
+    COLLECTOR_DURATION,
+    TICK_LAG,
+    GAPS,
+    MODEL_ERROR,
+    BUILD_INFO,
+)
+ACCOUNTING = (SAMPLE_TIMESTAMP, ACCOUNTING_PERIOD, NODES_OWNER_ENERGY, OWNER_MARK)
