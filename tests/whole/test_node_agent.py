@@ -1,0 +1,190 @@
+"""The agent on a real node: real pods, real cgroups, the rights of its DaemonSet and no others."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent_pod import (
+    MICROJOULES_PER_CPU_SECOND,
+    AgentPod,
+    a_python_pod,
+    an_agent_pod,
+    total_uj,
+)
+from programs import eventually
+from testbed.cluster import Cluster
+from testbed.project_image import project_image
+
+pytestmark = pytest.mark.node
+
+POD_ENERGY = "carbonaware_pod_energy_joules_total"
+OWNER_ENERGY = "carbonaware_owner_energy_joules_total"
+BURN_AFTER_GO = """
+import os, time
+while not os.path.exists('/go/go'): time.sleep(.05)
+end = time.process_time() + {seconds}
+while time.process_time() < end: pass
+time.sleep(3600)
+"""
+LIVE_300_MS = "import time; end = time.monotonic() + .3\nwhile time.monotonic() < end: pass"
+
+
+@pytest.fixture(scope="module")
+def agent(real_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentPod]:
+    """One deployment for all tests of this file."""
+    real_cluster.load_image(project_image(lambda _: None))
+    with an_agent_pod(real_cluster, tmp_path_factory.mktemp("powercap")) as deployed:
+        yield deployed
+
+
+def _uid(cluster: Cluster, name: str) -> str:
+    return str(json.loads(cluster.kubectl("get", "pod", name, "-o", "json"))["metadata"]["uid"])
+
+
+def _groups(pattern: str) -> dict[str, int]:
+    """Microseconds of processor time of the real cgroups below the pods' root, by folder."""
+    for base, file in (("/sys/fs/cgroup/cpuacct", "cpuacct.usage"), ("/sys/fs/cgroup", "cpu.stat")):
+        found = {str(f.parent): f.read_text() for f in Path(base).glob(f"kubepods{pattern}/{file}")}
+        if found:
+            break
+    return {
+        path: int(text.split()[1]) if "usage_usec" in text else int(text) // 1000
+        for path, text in found.items()
+    }
+
+
+def _used_us(uid: str) -> int:
+    (used_us,) = _groups(f"/burstable/pod{uid}").values()
+    return used_us
+
+
+class TestWhoUsedIt:
+    def test_a_load_of_three_to_one_is_charged_three_to_one(
+        self, agent: AgentPod, tmp_path: Path
+    ) -> None:
+        """Within 3 % of the cgroups' own processor time, and of what the pods were told to burn."""
+        told = {"burns-nine": (9, "600m"), "burns-three": (3, "200m")}
+        for name, (seconds, cpu) in told.items():
+            # Where the machine is too busy for the limits, the requests keep the proportion.
+            resources = {"requests": {"cpu": cpu}, "limits": {"cpu": cpu}}
+            script = BURN_AFTER_GO.format(seconds=seconds)
+            pod = a_python_pod(name, script, resources=resources, folder=tmp_path)
+            agent.cluster.apply([pod])
+        agent.cluster.kubectl("wait", "--for=condition=Ready", "pod", *told, "--timeout=60s")
+        uids = {name: _uid(agent.cluster, name) for name in told}
+        agent.after_ticks()
+        used_us = {name: -_used_us(uid) for name, uid in uids.items()}
+        energy_uj = {name: -_dynamic_uj(agent, uid) for name, uid in uids.items()}
+
+        (tmp_path / "go").touch()
+        for name, (seconds, _) in told.items():
+            eventually(
+                lambda name=name, seconds=seconds: (
+                    used_us[name] + _used_us(uids[name]) >= seconds * 1_000_000
+                ),
+                f"{name} has burned",
+            )
+        agent.after_ticks()
+
+        for name, uid in uids.items():
+            used_us[name] += _used_us(uid)
+            energy_uj[name] += _dynamic_uj(agent, uid)
+        agent.cluster.kubectl("delete", "pod", *told, "--wait=false")
+        nine, three = told
+        charged = energy_uj[nine] / energy_uj[three]
+        assert pytest.approx(used_us[nine] / used_us[three], rel=0.03) == charged
+        assert pytest.approx(3, rel=0.03) == charged
+
+    def test_a_pod_that_lives_300_ms_is_charged_for_them(self, agent: AgentPod) -> None:
+        """As much as its class's slice remembers of it, after its own cgroup is gone."""
+        slices, others = _groups("/besteffort"), _groups("/besteffort/pod*")
+        agent.cluster.apply([a_python_pod("brief", LIVE_300_MS)])
+        uid = _uid(agent.cluster, "brief")
+        agent.cluster.kubectl(
+            "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/brief", "--timeout=60s"
+        )
+        eventually(lambda: not _groups(f"/besteffort/pod{uid}"), "its cgroup is gone")
+        agent.after_ticks()
+
+        ((_, after_us),) = _groups("/besteffort").items()
+        grown_us = sum(u - others.get(p, 0) for p, u in _groups("/besteffort/pod*").items())
+        used_us = after_us - sum(slices.values()) - grown_us
+        expected_uj = used_us * MICROJOULES_PER_CPU_SECOND // 1_000_000
+        page = agent.page()
+        assert used_us >= 300_000
+        assert total_uj(page, POD_ENERGY, pod_uid=uid) == total_uj(
+            page, OWNER_ENERGY, owner_uid=uid
+        )
+        assert pytest.approx(expected_uj, rel=0.1) == total_uj(
+            page, POD_ENERGY, pod_uid=uid, component="dynamic"
+        )
+
+
+def _dynamic_uj(agent: AgentPod, uid: str) -> int:
+    return agent.energy_uj(POD_ENERGY, pod_uid=uid, component="dynamic")
+
+
+class TestConservation:
+    def test_every_page_adds_up_while_pods_come_and_go(self, agent: AgentPod) -> None:
+        """What was attributed is the node's energy, to the microjoule, whenever one looks."""
+        ended = threading.Event()
+        coming = threading.Thread(target=_come_and_go, args=(agent.cluster, ended))
+        coming.start()
+        pages = []
+        while coming.is_alive():
+            pages.append(agent.page())
+            ended.wait(0.2)
+        coming.join()
+
+        measured = [total_uj(page, "carbonaware_node_energy_joules_total") for page in pages]
+        attributed = [total_uj(page, "carbonaware_node_attributed_joules_total") for page in pages]
+        assert measured == attributed
+        assert measured[0] < measured[-1]
+        pods = {series for page in pages for series in page if series.startswith(POD_ENERGY)}
+        assert {f"visitor-{n}" for n in range(6)} <= {
+            series.partition('pod="')[2].partition('"')[0] for series in pods
+        }
+
+
+def _come_and_go(cluster: Cluster, ended: threading.Event) -> None:
+    for number in range(6):
+        cluster.apply([a_python_pod(f"visitor-{number}", LIVE_300_MS)])
+        ended.wait(0.7)
+    names = [f"pod/visitor-{number}" for number in range(6)]
+    cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", *names, "--timeout=60s")
+    cluster.kubectl("delete", "--wait=true", *names)
+
+
+class TestRights:
+    def test_the_agent_has_no_capability_and_still_reads_a_counter_of_mode_0400(
+        self, agent: AgentPod
+    ) -> None:
+        """Its uid owns the file; that is all it takes."""
+        status = dict(line.split(":\t") for line in agent.shell("cat /proc/1/status").splitlines())
+        counter = agent.shell("stat -c '%a %u' /host/sys/class/powercap/intel-rapl:0/energy_uj")
+
+        assert "400 0" == counter.strip()
+        assert {"0" * 16} == {status[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")}
+        assert ("1", "2") == (status["NoNewPrivs"], status["Seccomp"])
+        assert "0\t0\t0\t0" == status["Uid"]
+        assert 'zone="package-0",source="rapl"' in "".join(agent.page())
+
+    def test_the_agent_sees_neither_the_hosts_processes_nor_its_network(
+        self, agent: AgentPod
+    ) -> None:
+        """It is process 1 of its own container, at an address of its own."""
+        assert "carbonaware-agent" in agent.shell("cat /proc/1/cmdline")
+        assert agent.host_address != agent.address
+
+    def test_the_agent_can_write_to_its_state_folder_alone(self, agent: AgentPod) -> None:
+        """Neither its image nor anything of the host."""
+        places = ("/", "/etc", "/tmp", "/run", "/var/lib", "/host", "/host/sys/fs/cgroup/cpuacct")
+        script = "; ".join(f"touch {place}/mine && echo WROTE {place}" for place in places)
+        powercap = "echo 0 > /host/sys/class/powercap/intel-rapl:0/energy_uj && echo WROTE power"
+
+        assert "WROTE" not in agent.shell(script)
+        assert "WROTE" not in agent.shell(powercap)
+        assert "WROTE" in agent.shell("touch /var/lib/carbonaware-agent/mine && echo WROTE state")
