@@ -22,10 +22,10 @@ _STANDSTILL_US = 60_000_000
 class Surroundings:
     """What the agent reports beside its own collectors.
 
-    pods_synced: whether the pods are followed. model_errors: by (zone, source).
+    collectors: whether each works, by name. model_errors: by (zone, source).
     """
 
-    pods_synced: Callable[[], bool]
+    collectors: Mapping[str, Callable[[], bool]]
     model_errors: Mapping[tuple[str, str], float]
 
 
@@ -110,7 +110,8 @@ class Agent:
 
     def _health(self, lag_us: int) -> AgentHealth:
         collected = dict(self._reader.collected)
-        collected["pods"] = Collected(self._surroundings.pods_synced())
+        for name, works in self._surroundings.collectors.items():
+            collected[name] = Collected(works())
         collected["state"] = self._state
         collected["restore"] = Collected(self._folder.restored)
         return AgentHealth(collected, lag_us / 1e6, self._surroundings.model_errors)

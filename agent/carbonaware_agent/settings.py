@@ -29,6 +29,11 @@ class Settings:
     idle_policy: IdlePolicy
     log_level: str
 
+    @property
+    def accounting_period_us(self) -> int:
+        """Length of an accounting period in microseconds."""
+        return self.accounting_period_seconds * 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class _Flag:
@@ -45,7 +50,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         prog="carbonaware-agent",
         description="Measure this node's energy and attribute it to pods and their owners.",
         epilog="Each flag can also be set by the variable CARBONAWARE_<FLAG>, for example "
-        "CARBONAWARE_STATE_DIR; the flag goes first.",
+        "CARBONAWARE_STATE_DIR; the flag goes first. Commands with flags of their own: load.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     for flag in _FLAGS:

@@ -54,7 +54,7 @@ class Running:
             snapshot,
             self.folder,
             self.board,
-            Surroundings(pods_synced=lambda: True, model_errors={}),
+            Surroundings(collectors={"pods": lambda: True}, model_errors={}),
             begun=begun,
         )
 

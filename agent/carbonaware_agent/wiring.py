@@ -1,0 +1,117 @@
+"""Wiring: builds the agent from its settings and runs it until it is told to stop.
+
+A sensor is added in `sources.selection`; a collector that is no sensor, in `_collectors`.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from carbonaware_agent import __version__
+from carbonaware_agent.agent import Agent, Surroundings
+from carbonaware_agent.board import Board
+from carbonaware_agent.clock import Clock, SystemClock
+from carbonaware_agent.host import Host, Processor
+from carbonaware_agent.metering import Meter, Rules
+from carbonaware_agent.owners import OwnerSeries
+from carbonaware_agent.readings import Reader
+from carbonaware_agent.resumption import Machine, resume
+from carbonaware_agent.server import MetricsServer
+from carbonaware_agent.settings import Settings
+from carbonaware_agent.sources.cpu_time import CpuTime
+from carbonaware_agent.sources.selection import sensors
+from carbonaware_agent.sources.sensor import Sensor
+from carbonaware_agent.store import StateFolder
+from carbonaware_agent.workloads.api import ApiUnconfiguredError, from_kubeconfig, service_account
+from carbonaware_agent.workloads.cgroups import Cgroups
+from carbonaware_agent.workloads.pods import PodDirectory
+from carbonaware_agent.workloads.watch import PodWatch
+
+_log = logging.getLogger("carbonaware_agent")
+
+
+def run(chosen: Settings, stop: threading.Event) -> None:
+    """Measure until told to stop.
+
+    Raises OSError, StateFolderInUseError or ApiUnconfiguredError: it cannot begin.
+    """
+    clock, host = SystemClock(), Host(chosen.host_root)
+    processor = host.processor()
+    found = sensors(host, maximum_watts=chosen.max_watts)
+    folder = StateFolder(chosen.state_dir, chosen.accounting_period_us)
+    machine = _machine(chosen, clock, host, processor, found)
+    snapshot, goes_on = resume(folder.load(machine.wall_us), folder.journal, machine)
+    directory = PodDirectory()
+    watch = _watch(chosen, directory, stop)
+    owners = OwnerSeries(snapshot, folder.journal)
+    board = Board(chosen.node_name, folder.journal)
+    agent = Agent(
+        clock,
+        Reader(clock, CpuTime(host.proc), found, Cgroups(host.cgroups)),
+        Meter(snapshot, owners, directory, _rules(chosen, processor)),
+        snapshot,
+        folder,
+        board,
+        Surroundings(_collectors(watch), _model_errors(found)),
+        begun=goes_on,
+    )
+    _serve(chosen, board, agent)
+    agent.run(stop, round(chosen.tick_seconds * 1e6))
+    folder.close()
+
+
+def _machine(
+    chosen: Settings, clock: Clock, host: Host, processor: Processor, found: Sequence[Sensor]
+) -> Machine:
+    return Machine(
+        boot_id=host.boot_id(),
+        processor=processor.name,
+        boottime_us=clock.boottime_us(),
+        wall_us=clock.wall_us(),
+        period_us=chosen.accounting_period_us,
+        zones={(zone.name, zone.stream.source) for sensor in found for zone in sensor.zones},
+    )
+
+
+def _rules(chosen: Settings, processor: Processor) -> Rules:
+    idle_uw = None if chosen.idle_watts is None else round(chosen.idle_watts * 1e6)
+    return Rules(processor.vcpus, chosen.idle_policy, idle_uw)
+
+
+def _collectors(watch: PodWatch | None) -> Mapping[str, Callable[[], bool]]:
+    """Whether each collector that is no sensor works, by its name in the metrics."""
+    return {
+        "pods": lambda: watch is not None and watch.synced,
+    }
+
+
+def _model_errors(found: Sequence[Sensor]) -> Mapping[tuple[str, str], float]:
+    return {
+        (zone.name, zone.stream.source): zone.error_ratio
+        for sensor in found
+        for zone in sensor.zones
+        if zone.error_ratio is not None
+    }
+
+
+def _watch(chosen: Settings, directory: PodDirectory, stop: threading.Event) -> PodWatch | None:
+    """The watch of this node's pods, started; without an API server energy stays with pods."""
+    try:
+        server = from_kubeconfig(chosen.kubeconfig) if chosen.kubeconfig else service_account()
+    except ApiUnconfiguredError as error:
+        if chosen.kubeconfig:
+            raise
+        _log.warning("pods stay without names and owners", extra={"reason": str(error)})
+        return None
+    watch = PodWatch(server, chosen.node_name, directory, stop.wait)
+    watch.start()
+    return watch
+
+
+def _serve(chosen: Settings, board: Board, agent: Agent) -> None:
+    server = MetricsServer(chosen.listen, board, agent.alive)
+    server.start()
+    _log.info(
+        "measuring",
+        extra={"version": __version__, "node": chosen.node_name, "port": server.server_port},
+    )
