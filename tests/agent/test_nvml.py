@@ -1,136 +1,181 @@
-"""GPU energy through NVML's C interface, played by a small library compiled here."""
+"""NVML through the real binding, on a compiled library that plays the driver."""
 
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-FAKE_NVML = r"""
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* The file named by FAKE_NVML_STATE has a line per GPU: its millijoules, or -1 for a GPU that
-   does not support the call. */
-static int line(unsigned index, long long *value) {
-    FILE *file = fopen(getenv("FAKE_NVML_STATE"), "r");
-    int found = 0;
-    if (!file) return 0;
-    for (unsigned i = 0; i <= index; i++) found = fscanf(file, "%lld", value) == 1;
-    fclose(file);
-    return found;
-}
-int nvmlInitWithFlags(unsigned flags) { long long v; return line(0, &v) ? 0 : 9; }
-int nvmlShutdown(void) { return 0; }
-int nvmlDeviceGetCount_v2(unsigned *count) {
-    long long v;
-    for (*count = 0; line(*count, &v); (*count)++);
-    return 0;
-}
-int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) {
-    *handle = (void *)(size_t)(index + 1);
-    return 0;
-}
-int nvmlDeviceGetUUID(void *handle, char *uuid, unsigned length) {
-    snprintf(uuid, length, "GPU-%zu", (size_t)handle - 1);
-    return 0;
-}
-int nvmlDeviceGetTotalEnergyConsumption(void *handle, unsigned long long *energy) {
-    long long v;
-    if (!line((unsigned)(size_t)handle - 1, &v)) return 15; /* GPU is lost */
-    if (v < 0) return 3;                                    /* not supported */
-    *energy = v;
-    return 0;
-}
-"""
-
-SCRIPT = """
-import os, sys
+from agent_builders import HostTree
+from carbonaware_agent.host import Host
 from carbonaware_agent.sources.nvml import Nvml, NvmlUnavailableError
-from carbonaware_agent.sources.sensor import Interval
-def show(text): open(os.environ["FAKE_NVML_STATE"], "w").write(text)
-try:
-    nvml = Nvml()
-except NvmlUnavailableError as error:
-    sys.exit(f"unavailable: {error}")
-"""
+from carbonaware_agent.sources.selection import sensors
+from carbonaware_agent.sources.sensor import Energy, Interval, Rebaseline
+from fake_nvml import FakeNvml, a_gpu
+
+SECOND = Interval(1_000_000)
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    """The folder of a libnvidia-ml.so.1 that plays GPUs."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler")
-    folder = tmp_path_factory.mktemp("nvml")
-    (folder / "nvml.c").write_text(FAKE_NVML)
-    command = [compiler, "-shared", "-fPIC", "-o", "libnvidia-ml.so.1", "nvml.c"]
-    subprocess.run(command, cwd=folder, check=True)
-    return folder
+@pytest.fixture
+def driver(tmp_path, monkeypatch):
+    return FakeNvml(tmp_path / "driver").install(monkeypatch)
 
 
-def run(library: Path, state: str, script: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a script in a process of its own, as a loaded library stays loaded."""
-    file = library / "state"
-    file.write_text(state)
-    environment = {"LD_LIBRARY_PATH": str(library), "FAKE_NVML_STATE": str(file)}
-    return subprocess.run(
-        [sys.executable, "-c", SCRIPT + script],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
+def sources(nvml: Nvml) -> dict[str, str]:
+    return {zone.name: zone.stream.source for zone in nvml.zones}
+
+
+class TestCounter:
+    def test_each_gpu_is_a_zone_that_counts(self, driver):
+        """The zone is named by the UUID, which no reboot or reseating changes."""
+        driver.show(a_gpu("GPU-a", energy=1000), a_gpu("GPU-b", energy=3000))
+
+        nvml = Nvml()
+
+        assert {"gpu/GPU-a": "nvml_counter", "gpu/GPU-b": "nvml_counter"} == sources(nvml)
+        assert {"gpu/GPU-a": 1000, "gpu/GPU-b": 3000} == nvml.read()
+
+    def test_energy_is_the_difference_and_a_fall_is_a_reloaded_driver(self, driver):
+        """The 64-bit counter does not wrap."""
+        driver.show(a_gpu())
+        nvml = Nvml()
+
+        assert Energy(250_000) == nvml.energy(nvml.zones[0], 1000, 1250, SECOND)
+        assert Rebaseline("reset") == nvml.energy(nvml.zones[0], 1000, 10, SECOND)
+
+    def test_the_limit_of_the_card_is_its_maximum(self, driver):
+        """An estimate of idle power needs it."""
+        driver.show(a_gpu(limit=700_000))
+
+        assert 700.0 == Nvml().zones[0].maximum_watts
+
+
+class TestPower:
+    @pytest.mark.parametrize(
+        ("fields", "microwatts"),
+        [
+            ({"instant": 71_000, "average": 70_500, "power": 70_000}, 71_000_000),
+            ({"average": 70_500, "power": 70_000}, 70_500_000),
+            ({"power": 70_000}, 70_000_000),
+        ],
     )
+    def test_a_card_without_a_counter_shows_its_power(self, driver, fields, microwatts):
+        """The power now goes before means, and the source and its error are stated."""
+        driver.show(a_gpu(energy=None, **fields))
+
+        nvml = Nvml()
+
+        assert {"gpu/GPU-a": "nvml_power"} == sources(nvml)
+        assert 0.072 == nvml.zones[0].error_ratio
+        assert {"gpu/GPU-a": microwatts} == nvml.read()
+
+    def test_power_becomes_energy_by_the_mean_of_two_readings(self, driver):
+        """From 70 W to 90 W within 2 s are 160 J."""
+        driver.show(a_gpu(energy=None, power=70_000))
+        nvml = Nvml()
+
+        found = nvml.energy(nvml.zones[0], 70_000_000, 90_000_000, Interval(2_000_000))
+
+        assert Energy(160_000_000) == found
+
+    def test_over_a_gap_power_says_nothing(self, driver):
+        """What a card drew while nobody looked is not known."""
+        driver.show(a_gpu(energy=None, power=70_000))
+        nvml = Nvml()
+
+        found = nvml.energy(nvml.zones[0], 70_000_000, 90_000_000, Interval(60_000_000))
+
+        assert Rebaseline("unmeasured") == found
 
 
-def test_each_gpu_that_counts_is_a_zone(library):
-    """Cards before Volta have no counter and are left out."""
-    done = run(library, "1000\n-1\n3000\n", "print([z.name for z in nvml.zones], nvml.read())")
+class TestModule:
+    def test_a_module_that_holds_the_processor_says_so(self, driver):
+        """Grace Hopper supports only the module's scope: nothing else may count its processor."""
+        driver.show(a_gpu(module=400_000))
 
-    expected = "['gpu/GPU-0', 'gpu/GPU-2'] {'gpu/GPU-0': 1000, 'gpu/GPU-2': 3000}\n"
-    assert expected == done.stdout, done.stderr
+        assert Nvml().contains_processor
 
+    def test_the_processor_of_a_module_is_counted_once(self, driver, tmp_path):
+        """No model of the package is added to a figure that contains it."""
+        host = Host(HostTree(tmp_path / "host").root)
+        driver.show(a_gpu(module=400_000))
 
-def test_energy_is_the_difference_and_a_fall_is_a_reloaded_driver(library):
-    """The 64-bit counter does not wrap."""
-    script = """
-zone, second = nvml.zones[0], Interval(1000000)
-print(nvml.energy(zone, 1000, 1250, second), nvml.energy(zone, 1000, 10, second))
-"""
-    done = run(library, "1000\n", script)
+        found = sensors(host, maximum_watts=500)
 
-    expected = "Energy(microjoules=250000, estimated=False) Rebaseline(reason='reset')\n"
-    assert expected == done.stdout, done.stderr
+        assert ["gpu/GPU-a"] == [zone.name for sensor in found for zone in sensor.zones]
 
+    def test_a_card_with_a_scope_of_its_own_is_no_module(self, driver):
+        """A card that shows both, or neither as old drivers do, is a GPU alone."""
+        driver.show(a_gpu("GPU-a", instant=71_000, module=400_000), a_gpu("GPU-b", power=70_000))
 
-def test_a_gpu_that_is_lost_is_a_failed_read(library):
-    """The others are read on."""
-    done = run(library, "1\n2\n", 'show("1\\n"); print(nvml.read())')
-
-    assert "{'gpu/GPU-0': 1}\n" == done.stdout, done.stderr
+        assert not Nvml().contains_processor
 
 
-@pytest.mark.parametrize(("state", "word"), [("", "Driver Not Loaded"), ("-1\n", "no GPU counts")])
-def test_without_counting_gpus_there_is_no_sensor(library, state, word):
-    """A node without GPUs is the normal case."""
-    assert word in run(library, state).stderr
+class TestFailures:
+    def test_a_gpu_that_is_lost_is_a_failed_read(self, driver):
+        """The others are read on."""
+        driver.show(a_gpu("GPU-a", energy=1), a_gpu("GPU-b", energy=2))
+        nvml = Nvml()
+
+        driver.show(a_gpu("GPU-a", energy=3), a_gpu("GPU-b", error=15))
+
+        assert {"gpu/GPU-a": 3} == nvml.read()
+
+    def test_one_broken_card_does_not_hide_the_others(self, driver):
+        """Lost at start, without a UUID, without any figure, or shown twice."""
+        driver.show(
+            a_gpu("GPU-lost", error=15),
+            a_gpu(None),
+            a_gpu("GPU-mute", energy=None),
+            a_gpu("GPU-a", energy=5),
+            a_gpu("GPU-a", energy=6),
+        )
+
+        assert {"gpu/GPU-a": 5} == Nvml().read()
+
+    @pytest.mark.parametrize(
+        ("lines", "reason"),
+        [
+            (["driver error=9"], "Driver Not Loaded"),
+            ([], "no GPU can be measured"),
+            ([a_gpu(energy=None)], "no GPU can be measured"),
+        ],
+    )
+    def test_without_gpus_there_is_no_sensor(self, driver, lines, reason):
+        """A node without GPUs is the normal case."""
+        driver.show(*lines)
+
+        with pytest.raises(NvmlUnavailableError, match=reason):
+            Nvml()
+
+    def test_after_a_reload_of_the_driver_a_new_sensor_reads_on(self, driver):
+        """The old one reads nothing any more; closing it lets the library start anew."""
+        driver.show(a_gpu(energy=1000))
+        nvml = Nvml()
+        driver.show("driver error=1", a_gpu(energy=0))
+        assert {} == nvml.read()
+
+        nvml.close()
+        driver.show(a_gpu(energy=7))
+
+        assert {"gpu/GPU-a": 7} == Nvml().read()
+        assert (2, 1) == (driver.calls("Init"), driver.calls("Shutdown"))
 
 
-def test_without_a_driver_there_is_no_sensor(library):
-    """The library comes with the driver."""
-    (library / "empty").mkdir(exist_ok=True)
-    environment = {"LD_LIBRARY_PATH": str(library / "empty")}
+@pytest.mark.slow
+def test_a_process_of_its_own_finds_the_library_of_the_driver(tmp_path):
+    """By its name on the library path; without one there is no sensor."""
+    script = "from carbonaware_agent.sources.nvml import Nvml; print(Nvml().read())"
+    driver = FakeNvml(tmp_path)
+    driver.show(a_gpu(energy=5))
+
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT + "print(nvml.zones)"],
-        env=os.environ | environment,
+        [sys.executable, "-c", script],
+        env=os.environ | driver.environment,
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
 
-    assert "unavailable" in done.stderr or "gpu/" in done.stdout
+    assert "{'gpu/GPU-a': 5}\n" == done.stdout, done.stderr

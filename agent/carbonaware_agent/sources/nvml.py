@@ -1,27 +1,29 @@
-"""Total energy counters of NVIDIA GPUs."""
+"""Energy of NVIDIA GPUs through the vendor's library: counters, else power that is integrated."""
 
 import contextlib
-from typing import Any
 
-from carbonaware_agent.sources.sensor import CHIP, Energy, Interval, Rebaseline, Stream, Zone
+from carbonaware_agent.sources.integration import integrated
+from carbonaware_agent.sources.nvml_devices import POWER, Gpu, find_gpus
+from carbonaware_agent.sources.sensor import Energy, Interval, Rebaseline, Zone
 
 _MICROJOULES_PER_MILLIJOULE = 1000
 
 
 class NvmlUnavailableError(Exception):
-    """There is no NVIDIA driver here, or it shows no GPU that counts its energy."""
+    """There is no NVIDIA driver here, or it shows no GPU that can be measured."""
 
 
 class Nvml:
-    """The GPUs of this machine that count their energy (Volta and later).
+    """The GPUs of this machine. `gpus` are its cards, which others may ask more about.
 
-    Raises NvmlUnavailableError: there are none.
+    contains_processor: the figures include the processor, as on Grace Hopper modules, so that no
+    other source may be counted for it. Raises NvmlUnavailableError: there are no GPUs.
     """
 
     name = "nvml"
 
     def __init__(self) -> None:
-        # Imported here because a node without a driver need not pay its 2 MB.
+        # Imported here because a node without a driver need not pay its 4 MB.
         import pynvml
 
         self._nvml = pynvml
@@ -29,37 +31,39 @@ class Nvml:
             pynvml.nvmlInit()
         except pynvml.NVMLError as error:
             raise NvmlUnavailableError(str(error)) from error
-        self._devices = dict(self._counting_devices())
-        if not self._devices:
-            pynvml.nvmlShutdown()
-            raise NvmlUnavailableError("no GPU counts its energy")
-        self.zones = tuple(_zone(name) for name in self._devices)
+        try:
+            self.gpus: tuple[Gpu, ...] = tuple(find_gpus(pynvml))
+        except pynvml.NVMLError as error:
+            self.close()
+            raise NvmlUnavailableError(str(error)) from error
+        if not self.gpus:
+            self.close()
+            raise NvmlUnavailableError("no GPU can be measured")
+        self.zones = tuple(gpu.zone for gpu in self.gpus)
+        self.contains_processor = any(gpu.whole_module for gpu in self.gpus)
 
-    def _counting_devices(self) -> list[tuple[str, Any]]:
-        devices = []
-        for index in range(self._nvml.nvmlDeviceGetCount()):
-            with contextlib.suppress(self._nvml.NVMLError):
-                handle = self._nvml.nvmlDeviceGetHandleByIndex(index)
-                self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
-                devices.append((f"gpu/{self._nvml.nvmlDeviceGetUUID(handle)}", handle))
-        return devices
+    def close(self) -> None:
+        """Let go of the driver, so that another `Nvml` finds it anew after it was reloaded."""
+        with contextlib.suppress(self._nvml.NVMLError):
+            self._nvml.nvmlShutdown()
 
     def read(self) -> dict[str, int]:
-        """Millijoules since the driver was loaded, by zone name; a failed read is left out."""
+        """Raw values by zone name; a failed read is left out."""
         values = {}
-        for name, handle in self._devices.items():
+        for gpu in self.gpus:
             with contextlib.suppress(self._nvml.NVMLError):
-                values[name] = int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle))
+                values[gpu.zone.name] = gpu.read()
         return values
 
     def energy(
         self, zone: Zone, before: int, after: int, interval: Interval
     ) -> Energy | Rebaseline:
-        """The difference; the 64-bit counter never wraps, so a fall is a reloaded driver."""
+        """The difference of the counter, which falls only when the driver is reloaded.
+
+        Its 64 bits never wrap. Power is integrated over short intervals alone.
+        """
+        if zone.stream.source == POWER:
+            return integrated(before, after, interval)
         if after < before:
             return Rebaseline("reset")
         return Energy((after - before) * _MICROJOULES_PER_MILLIJOULE)
-
-
-def _zone(name: str) -> Zone:
-    return Zone(name, Stream(name, "nvml_counter", CHIP))

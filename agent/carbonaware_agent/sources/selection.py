@@ -22,7 +22,10 @@ def sensors(host: Host, *, maximum_watts: float | None) -> list[Sensor]:
     rapl = Rapl(host.powercap)
     if rapl.zones:
         found.append(rapl)
-    if not any(zone.stream.zone == "package" for zone in rapl.zones):
+    gpus = _gpus()
+    counted = any(zone.stream.zone == "package" for zone in rapl.zones)
+    # A module's figures contain its processor, and no joule may be in two zones.
+    if not counted and not (gpus and gpus.contains_processor):
         processor = host.processor()
         model = power_model(
             processor,
@@ -34,12 +37,18 @@ def sensors(host: Host, *, maximum_watts: float | None) -> list[Sensor]:
         else:
             _log.warning("package power is modelled: no RAPL counter can be read")
             found.append(ModelledPackage(model, CpuTime(host.proc), processor.vcpus))
-    try:
-        found.append(Nvml())
-    except NvmlUnavailableError as error:
-        _log.info("no GPU energy counter", extra={"reason": str(error)})
+    if gpus:
+        found.append(gpus)
     for sensor in found:
         for zone in sensor.zones:
             origin = {"source": zone.stream.source, "boundary": zone.stream.boundary}
             _log.info("zone", extra={"zone": zone.name, **origin})
     return found
+
+
+def _gpus() -> Nvml | None:
+    try:
+        return Nvml()
+    except NvmlUnavailableError as error:
+        _log.info("no GPU is measured", extra={"reason": str(error)})
+        return None
