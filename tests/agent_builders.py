@@ -29,6 +29,8 @@ from carbonaware_agent.workloads.pods import PodDirectory, parse_pod
 PACKAGE = Stream("package", "rapl", CHIP)
 BOOT = "11111111-1111-4111-8111-111111111111"
 HOUR_US = 3600 * 1_000_000
+CONFIG_HASH = "kubernetes.io/config.hash"
+MIRROR = "kubernetes.io/config.mirror"
 # An hour's beginning in Unix time.
 HOUR = 1_764_014_400
 GUEST_CPUINFO = "\n\n".join(
@@ -163,6 +165,15 @@ def a_pod_manifest(number: int = 1, **changes: Any) -> dict[str, Any]:
     }
 
 
+def a_mirror_manifest(
+    number: int = 1, mirrors: str = "0123456789abcdef0123456789abcdef", **changes: Any
+) -> dict[str, Any]:
+    """A mirror pod, by which kubelet shows the API server a static pod; mirrors: its hash."""
+    annotations = {CONFIG_HASH: mirrors, MIRROR: mirrors}
+    changes = {"owner": ("Node", "n1", "node-uid"), "annotations": annotations} | changes
+    return a_pod_manifest(number, **changes)
+
+
 class FakeApi(ThreadingHTTPServer):
     """Speaks the list and watch protocol for the pods of a node.
 
@@ -272,6 +283,7 @@ class SimulatedMachine:
         self.sensors = [FakeSensor()]
         self.busy_us = 0
         self.pods: dict[str, tuple[int, str]] = {}
+        self.renewed: set[str] = set()
         self.slices = {"kubepods": 0, "burstable": 0, "besteffort": 0}
 
     def start(self, number: int, qos: str = "burstable") -> str:
@@ -291,6 +303,11 @@ class SimulatedMachine:
         """Remove a pod's cgroup; its slice remembers what it used."""
         del self.pods[pod]
 
+    def renew(self, pod: str) -> None:
+        """Remove a pod's cgroup and make it anew, as for a static pod that is restarted."""
+        self.pods[pod] = (0, self.pods[pod][1])
+        self.renewed.add(pod)
+
     def draw(self, microjoules: int, *, seconds: float = 1, sensor: int = 0) -> None:
         """Let time pass while a zone draws energy."""
         value = self.sensors[sensor].value
@@ -301,13 +318,17 @@ class SimulatedMachine:
     def readings(self) -> Readings:
         """All counters as they are now."""
         parents = {"kubepods": "", "burstable": "kubepods", "besteffort": "kubepods"}
+        renewed, self.renewed = self.renewed, set()
         return Readings(
             self.clock.wall_us(),
             self.clock.boottime_us(),
             self.busy_us,
             [(sensor, sensor.read()) for sensor in self.sensors],
             CgroupReading(
-                {pod: CgroupUse(used_us, qos) for pod, (used_us, qos) in self.pods.items()},
+                {
+                    pod: CgroupUse(used_us, qos, pod in renewed)
+                    for pod, (used_us, qos) in self.pods.items()
+                },
                 {name: CgroupUse(used_us, parents[name]) for name, used_us in self.slices.items()},
             ),
         )

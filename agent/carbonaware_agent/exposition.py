@@ -101,9 +101,11 @@ def _workload_rows(snapshot: Snapshot) -> dict[Family, Iterable[Row]]:
 
 
 def _pods(snapshot: Snapshot) -> Iterator[Row]:
-    for cgroup, pod in snapshot.pods.items():
-        # Without a word from the API server the cgroup's uid is all there is; better than silence.
-        identity = (pod.namespace, pod.name, pod.uid or cgroup)
+    for pod in snapshot.pods.values():
+        # Labels must not change after the fact, so a pod is shown when they are known for good.
+        if not pod.uid:
+            continue
+        identity = (pod.namespace, pod.name, pod.uid)
         for stream, parts in pod.energy.items():
             for component, energy_uj in zip(("dynamic", "idle"), parts, strict=True):
                 yield (*identity, stream.zone, component, stream.source, _decimal(energy_uj))

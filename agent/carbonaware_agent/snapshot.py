@@ -45,7 +45,8 @@ class PodRecord:
     """A pod. usage_us: its cgroup's CPU time when last read. parent: the slice that holds it.
 
     request: in millicores. The API's words on it stay empty until they are known; the owner is
-    then pinned. ended_us: boot time at which its cgroup was found gone. energy: dynamic and idle
+    then pinned. uid: empty until the labels of its series are settled, with names or without.
+    ended_us: boot time at which its cgroup was found gone. energy: dynamic and idle
     microjoules.
     """
 

@@ -12,6 +12,8 @@ from carbonaware_agent.workloads.pods import Pod, PodDirectory
 
 # Long enough for any scraper to see a pod's last value.
 _ENDED_POD_KEPT_US = 600 * 1_000_000
+# The longest pause of the watch: an API server that can be reached names a new pod within it.
+_NAMELESS_US = 30 * 1_000_000
 
 
 class PodUsage:
@@ -24,6 +26,7 @@ class PodUsage:
         self._owners = owners
         self._directory = directory
         self._vcpus = vcpus
+        self._nameless_since_us: dict[str, int] = {}
 
     def begin(self, reading: CgroupReading) -> None:
         """Take what pods used so far as a baseline: it is nobody's energy."""
@@ -44,11 +47,14 @@ class PodUsage:
         """
         # Before usage is taken, which makes new pods known.
         newborn = {cgroup for cgroup in reading.pods if self._absent(cgroup)}
+        renewed = {cgroup for cgroup, use in reading.pods.items() if self._renewed(cgroup, use)}
         gone = {cgroup for cgroup in self._running() if cgroup not in reading.pods}
         cap_us = self._vcpus * duration_us
         busy = {cgroup: self._moved(cgroup, use, cap_us) for cgroup, use in reading.pods.items()}
         gone |= self._take_api_news(reading.pods, boottime_us)
-        busy |= self._tails(reading.slices, busy, gone, cap_us)
+        self._show_nameless(boottime_us)
+        for cgroup, tail_us in self._tails(reading.slices, busy, gone | renewed, cap_us).items():
+            busy[cgroup] = busy.get(cgroup, 0) + tail_us
         for cgroup in gone:
             self._snapshot.pods[cgroup].ended_us = boottime_us
         # When in the interval a pod began or ended is not known; half of it is right on average.
@@ -82,15 +88,22 @@ class PodUsage:
         pod = self._snapshot.pods.get(cgroup)
         return pod is None or pod.ended_us is not None
 
-    def _moved(self, cgroup: str, use: CgroupUse, cap_us: int) -> int:
-        """CPU time of a pod since the last tick; all of it if its cgroup is new.
+    def _renewed(self, cgroup: str, use: CgroupUse) -> bool:
+        """Whether a running pod's cgroup was removed and made again since the last tick.
 
-        A static pod that is restarted gets a new cgroup of the same name, so usage can fall.
+        A static pod that is restarted gets a new cgroup of the same name, which counts from 0.
         """
+        pod = self._snapshot.pods.get(cgroup)
+        if pod is None or pod.ended_us is not None:
+            return False
+        return use.renewed or use.usage_us < pod.usage_us
+
+    def _moved(self, cgroup: str, use: CgroupUse, cap_us: int) -> int:
+        """CPU time of a pod since the last tick; all of it if its cgroup is new."""
         pod = self._snapshot.pods.get(cgroup)
         if pod is None:
             pod = self._snapshot.pods[cgroup] = PodRecord(0, use.parent)
-        elif pod.ended_us is not None or use.usage_us < pod.usage_us:
+        elif pod.ended_us is not None or use.renewed or use.usage_us < pod.usage_us:
             pod.usage_us, pod.parent, pod.ended_us = 0, use.parent, None
         moved_us = use.usage_us - pod.usage_us
         pod.usage_us = use.usage_us
@@ -112,19 +125,37 @@ class PodUsage:
             self._describe(ended.cgroup_uid, ended)
         return unseen
 
+    def _show_nameless(self, boottime_us: int) -> None:
+        """Let a pod that nobody named in time be shown by its cgroup's uid, from then on for good.
+
+        Until then its series are held back: one that got its names later would be another series,
+        and what was used before would be in both.
+        """
+        self._nameless_since_us = {
+            cgroup: self._nameless_since_us.get(cgroup, boottime_us)
+            for cgroup, pod in self._snapshot.pods.items()
+            if not pod.uid
+        }
+        for cgroup, since_us in self._nameless_since_us.items():
+            if boottime_us - since_us >= _NAMELESS_US:
+                self._snapshot.pods[cgroup].uid = cgroup
+
     def _describe(self, cgroup: str, described: Pod | None) -> None:
         pod = self._snapshot.pods.get(cgroup)
         if pod is None or described is None:
             return
-        pod.request = described.cpu_request
-        if pod.owner is None:
+        if not pod.uid:
             pod.uid, pod.namespace, pod.name = described.uid, described.namespace, described.name
+        if pod.owner is None:
             self._owners.join(pod, described.owner)
+        # Whoever takes a static pod's place later must not change what it is billed for.
+        if pod.uid == described.uid or not pod.request:
+            pod.request = described.cpu_request
 
     def _tails(
-        self, slices: dict[str, CgroupUse], busy: dict[str, int], gone: set[str], cap_us: int
+        self, slices: dict[str, CgroupUse], busy: dict[str, int], ended: set[str], cap_us: int
     ) -> dict[str, int]:
-        """CPU time that pods used between the last tick and their end."""
+        """CPU time that pods used between the last tick and the end of their cgroup."""
         known = self._snapshot.slices
         pods = self._snapshot.pods
         # A slice is credited with what its pods used and what the slices in it used.
@@ -138,14 +169,14 @@ class PodUsage:
                 parent = known[name] = ParentSlice.newborn()
             if use.parent:
                 credited[use.parent] += use.usage_us - parent.usage_us
-        tails = dict.fromkeys(gone, 0)
+        tails = dict.fromkeys(ended, 0)
         for name, use in slices.items():
-            ended = [cgroup for cgroup in gone if pods[cgroup].parent == name]
+            here = [cgroup for cgroup in ended if pods[cgroup].parent == name]
             tail_us = known[name].settle(
-                use.usage_us, credited[name], ended=bool(ended), cap_us=cap_us
+                use.usage_us, credited[name], ended=bool(here), cap_us=cap_us
             )
             if tail_us:
-                tails |= self._divide(tail_us, sorted(ended))
+                tails |= self._divide(tail_us, sorted(here))
         return tails
 
     def _divide(self, tail_us: int, ended: list[str]) -> dict[str, int]:

@@ -254,3 +254,16 @@ def test_the_kernel_ends_a_kept_file_with_its_cgroup(real_cgroup):
     pod.rmdir()
 
     assert {} == reader.read().pods
+
+
+def test_a_cgroup_that_is_made_anew_between_two_readings_is_told_apart(real_cgroup):
+    """Its usage starts from 0, which a busy pod could hide by the next reading."""
+    shown, pod = real_cgroup
+    reader = Cgroups(shown)
+    assert not reader.read().pods[UID].renewed
+
+    pod.rmdir()
+    pod.mkdir()
+
+    assert reader.read().pods[UID].renewed
+    assert not reader.read().pods[UID].renewed

@@ -1,6 +1,7 @@
 """Ticks on a simulated machine: conservation, tails, gaps, owners, restarts."""
 
 import random
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,11 +15,14 @@ from agent_builders import (
     AgentUnderTest,
     FakeSensor,
     SimulatedMachine,
+    a_mirror_manifest,
     a_pod_manifest,
     a_uid,
 )
+from carbonaware_agent.attribution.apportion import apportion
 from carbonaware_agent.attribution.shares import IdlePolicy
 from carbonaware_agent.sources.sensor import CHIP, Energy, Rebaseline, Stream, Zone
+from carbonaware_agent.workloads.pods import parse_pod
 
 
 @pytest.fixture
@@ -247,6 +251,25 @@ class TestPods:
 
         assert 2000 == pod_energy(agent, pod)
 
+    @pytest.mark.parametrize("later_us", [200_000, 900_000])
+    def test_a_cgroup_made_anew_between_two_ticks_keeps_its_pods_tail(
+        self, agent, machine, later_us
+    ):
+        """What the old one used last is its pod's, like all that the new one used."""
+        pod, other = machine.start(1), machine.start(2)
+        machine.use(pod, 500_000)
+        machine.draw(0)
+        agent.tick()
+        machine.use(pod, 100_000)
+        machine.use(other, 300_000 + later_us)
+        machine.renew(pod)
+        machine.use(pod, later_us)
+        machine.draw(4000)
+        agent.tick()
+
+        expected = apportion(4000, [100_000 + later_us, 300_000 + later_us])
+        assert expected == [pod_energy(agent, pod), pod_energy(agent, other)]
+
     def test_a_quiet_interval_keeps_totals(self, agent, machine):
         """A pod that did nothing for a tick does not start from 0 again."""
         pod = machine.start(1)
@@ -273,6 +296,86 @@ class TestPods:
 
         assert {} == agent.snapshot.pods
         assert {"job-1": 1000} == agent.owner_energy()
+
+
+class TestNames:
+    def test_a_pod_is_shown_when_it_has_its_names(self, agent, machine):
+        """A series that changed its labels would be two, with the same energy in both."""
+        pod = machine.start(1)
+        machine.use(pod, 1)
+        machine.draw(1000)
+        agent.tick()
+        assert [] == shown_pods(agent)
+
+        agent.know(a_pod_manifest(1))
+        machine.use(pod, 1)
+        machine.draw(1000)
+        agent.tick()
+
+        assert [("ml", "pod-1", a_uid(1))] == shown_pods(agent)
+        assert {"job-1": 2000} == agent.owner_energy()
+
+    def test_a_pod_that_nobody_names_is_shown_by_its_uid_after_half_a_minute(self, agent, machine):
+        """And keeps these labels when its names come; its energy still goes to its owner."""
+        pod = machine.start(1)
+        for _ in range(2):
+            machine.use(pod, 1)
+            machine.draw(1000, seconds=30)
+            agent.tick()
+        assert [("", "", a_uid(1))] == shown_pods(agent)
+
+        agent.know(a_pod_manifest(1))
+        machine.draw(0)
+        agent.tick()
+
+        assert [("", "", a_uid(1))] == shown_pods(agent)
+        assert {"job-1": 2000} == agent.owner_energy()
+
+    def test_a_pod_with_a_forged_mirror_charges_nobody_else(self, agent, machine):
+        """While two pods claim a static pod's cgroup, its energy waits and no request counts."""
+        static = "f" * 32
+        machine.pods[static] = machine.pods.pop(machine.start(7))
+        true, forged = (
+            a_mirror_manifest(n, static, cpu=f"{n}", owner=("Node", f"n{n}", f"n{n}"))
+            for n in (1, 2)
+        )
+        charged = []
+        for known, gone in ([forged, true], []), ([], [forged]), ([forged], [true]):
+            agent.know(*known)
+            for manifest in gone:
+                agent.directory.remove(parse_pod(manifest))
+            machine.use(static, 1)
+            machine.draw(1000)
+            agent.tick()
+            charged.append(agent.owner_energy())
+
+        assert [{}, {"n1": 2000}, {"n1": 3000}] == charged
+        assert 1000 == agent.snapshot.pods[static].request
+
+    def test_a_pod_with_a_forged_owner_charges_its_own_namespace(self, agent, machine):
+        """The owner of that uid in another namespace is another series."""
+        for number, namespace in ((1, "ml"), (2, "thief")):
+            machine.use(machine.start(number), number)
+            manifest = a_pod_manifest(number, owner=("Job", "train", "uid-of-train"))
+            manifest["metadata"]["namespace"] = namespace
+            agent.know(manifest)
+        machine.draw(3000)
+        agent.tick()
+
+        by_namespace = {
+            owner.namespace: record.total_uj for (owner, _), record in agent.snapshot.series.items()
+        }
+        assert {"ml": 1000, "thief": 2000} == by_namespace
+
+
+def shown_pods(agent: AgentUnderTest) -> list[tuple[str, str, str]]:
+    """Namespace, name and uid of the pods on /metrics."""
+    labels = [
+        dict(re.findall(r'(\w+)="([^"]*)"', series))
+        for series in agent.metrics()
+        if series.startswith("carbonaware_pod_energy_joules_total") and "dynamic" in series
+    ]
+    return [(found["namespace"], found["pod"], found["pod_uid"]) for found in labels]
 
 
 class TestOwners:

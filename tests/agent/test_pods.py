@@ -2,9 +2,11 @@
 
 import pytest
 
-from agent_builders import a_pod_manifest, a_uid
+from agent_builders import CONFIG_HASH, MIRROR, a_mirror_manifest, a_pod_manifest, a_uid
 from carbonaware_agent.workloads.effective_request import effective_cpu_request, millicores
 from carbonaware_agent.workloads.pods import Owner, PodDirectory, parse_pod
+
+HASH = "0123456789abcdef0123456789abcdef"
 
 
 def a_container(cpu: str, **more: str) -> dict[str, object]:
@@ -82,18 +84,29 @@ class TestParsePod:
         assert Owner("ml", "Job", "job-1", "job-uid-1") == pod.owner
         assert ("kubepods", 500, a_uid(1)) == (pod.slice, pod.cpu_request, pod.cgroup_uid)
 
-    def test_a_static_pods_cgroup_has_another_uid(self):
-        """Kubelet names it by the hash of its configuration."""
-        annotations = {"kubernetes.io/config.hash": "0" * 32}
-        pod = parse_pod(a_pod_manifest(1, annotations=annotations))
+    def test_a_static_pods_cgroup_is_named_by_its_mirror(self):
+        """Kubelet names it by the hash of its manifest, and shows the API server a mirror of it."""
+        pod = parse_pod(a_mirror_manifest(1))
 
-        assert ("0" * 32, a_uid(1)) == (pod.cgroup_uid, pod.uid)
+        assert (HASH, a_uid(1)) == (pod.cgroup_uid, pod.uid)
 
-    def test_an_annotation_cannot_take_another_pods_place(self):
-        """Only a configuration's hash is believed, which no other pod has for a uid."""
-        annotations = {"kubernetes.io/config.hash": a_uid(2)}
+    def test_kubelet_lists_a_static_pod_by_its_hash(self):
+        """There it needs no mirror: the hash is its uid."""
+        pod = parse_pod(a_pod_manifest(1, uid=HASH, annotations={CONFIG_HASH: HASH}))
 
-        assert a_uid(1) == parse_pod(a_pod_manifest(1, annotations=annotations)).cgroup_uid
+        assert (HASH, HASH) == (pod.cgroup_uid, pod.uid)
+
+    @pytest.mark.parametrize("key", [CONFIG_HASH, MIRROR])
+    @pytest.mark.parametrize("claimed", [a_uid(2), a_uid(2).replace("-", ""), HASH, 7])
+    def test_a_pod_with_a_forged_annotation_stays_in_its_own_cgroup(self, key, claimed):
+        """A pod of a user is no mirror, whatever it writes into its annotations."""
+        pod = parse_pod(a_pod_manifest(1, annotations={key: claimed}))
+
+        assert a_uid(1) == pod.cgroup_uid
+
+    def test_a_pod_with_a_forged_mirror_of_another_pods_uid_is_no_mirror(self):
+        """Even owned by a node; a hash has no dashes, and so is never another pod's uid."""
+        assert a_uid(1) == parse_pod(a_mirror_manifest(1, mirrors=a_uid(2))).cgroup_uid
 
     def test_a_bare_pod_is_read(self):
         """Everything that may be missing may be missing."""
@@ -117,6 +130,29 @@ class TestDirectory:
         assert [a_uid(0), a_uid(1), a_uid(2)] == [pod.uid for pod in directory.take_ended()]
         assert [] == directory.take_ended()
         assert directory.find(a_uid(3)) == pods[3]
+
+    def test_a_pod_with_a_forged_mirror_names_nobody(self):
+        """While two claim one hash neither is believed; kubelet removes the one it did not make."""
+        directory = PodDirectory()
+        true, forged = (parse_pod(a_mirror_manifest(number)) for number in (1, 2))
+        directory.replace([true, forged])
+        assert directory.find(HASH) is None
+
+        directory.remove(forged)
+
+        assert true == directory.find(HASH)
+        assert [] == directory.take_ended()
+
+    def test_a_pod_with_a_forged_mirror_that_goes_does_not_end_the_true_one(self):
+        """Nor does the end of its phase."""
+        directory = PodDirectory()
+        directory.put(parse_pod(a_mirror_manifest(1)))
+        directory.put(parse_pod(a_mirror_manifest(2)))
+        directory.put(parse_pod(a_mirror_manifest(2, phase="Failed")))
+        directory.remove(parse_pod(a_mirror_manifest(2)))
+
+        assert [] == directory.take_ended()
+        assert a_uid(1) == directory.find(HASH).uid
 
     @pytest.mark.parametrize(
         ("gpus", "count", "holder"),

@@ -25,10 +25,14 @@ class CgroupsUnreadableError(Exception):
 
 
 class CgroupUse(NamedTuple):
-    """Cumulative CPU time of one cgroup in microseconds, and the slice that holds it."""
+    """Cumulative CPU time of one cgroup in microseconds, and the slice that holds it.
+
+    renewed: it was removed and made again since the last reading.
+    """
 
     usage_us: int
     parent: str
+    renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +142,21 @@ class Cgroups:
     def _read_pods(self, folder: _Folder, pods: dict[str, CgroupUse]) -> None:
         parent = "" if folder.loose else folder.name
         for name, (pod, file) in list(folder.pods.items()):
-            try:
-                usage_us = _usage_us(file.read())
-            except OSError as error:
-                if error.errno not in _GONE:
-                    raise
-                self._end(folder, name)
+            usage_us = _usage_if_there(file)
+            renewed = usage_us is None
+            if usage_us is None:
+                usage_us = self._reopened(folder, name)
+            if usage_us is None:
                 continue
             if folder.loose:
                 usage_us = self._with_ended(folder, name, pod, usage_us, pods)
-            pods[pod] = CgroupUse(usage_us, parent)
+            pods[pod] = CgroupUse(usage_us, parent, renewed)
+
+    def _reopened(self, folder: _Folder, name: str) -> int | None:
+        """The usage of a new cgroup that took the place of one that is gone; None if none did."""
+        self._end(folder, name)
+        self._adopt(folder, name)
+        return _usage_if_there(folder.pods[name][1]) if name in folder.pods else None
 
     def _with_ended(
         self, folder: _Folder, name: str, pod: str, usage_us: int, pods: dict[str, CgroupUse]
@@ -176,6 +185,16 @@ class Cgroups:
             self._ended_us[pod] = self._ended_us.get(pod, 0) + last_us
         else:
             self._ended_us.pop(pod, None)
+
+
+def _usage_if_there(file: KeptFile) -> int | None:
+    """A cgroup's usage; None when the cgroup is gone. Raises OSError: it cannot be read."""
+    try:
+        return _usage_us(file.read())
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
+        return None
 
 
 def _usage_us(content: bytes) -> int:

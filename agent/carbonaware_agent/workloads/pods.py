@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,7 +11,9 @@ from carbonaware_agent.workloads.effective_request import effective_cpu_request
 
 _ENDED_PHASES = ("Succeeded", "Failed")
 _GPU = "nvidia.com/gpu"
-_CONFIG_HASH = "kubernetes.io/config.hash"
+# What a mirror pod carries: kubelet shows a static pod of its own to the API server by one, and
+# writes the hash of the manifest there, which is the static pod's uid.
+_MIRROR = "kubernetes.io/config.mirror"
 _STATIC_UID = re.compile("[0-9a-f]{32}")
 # Pods that ended wait here for the next tick, which comes within seconds.
 _ENDED_KEPT = 1000
@@ -53,12 +55,13 @@ def parse_pod(manifest: Mapping[str, Any]) -> Pod:
     status = manifest.get("status") or {}
     spec = manifest.get("spec") or {}
     qos = str(status.get("qosClass") or "BestEffort").lower()
+    owner = _owner(metadata)
     return Pod(
         uid=metadata["uid"],
-        cgroup_uid=_cgroup_uid(metadata),
+        cgroup_uid=_cgroup_uid(metadata, owner),
         namespace=metadata["namespace"],
         name=metadata["name"],
-        owner=_owner(metadata),
+        owner=owner,
         slice="kubepods" if qos == "guaranteed" else qos,
         cpu_request=effective_cpu_request(spec),
         gpus=_gpus(spec),
@@ -67,10 +70,14 @@ def parse_pod(manifest: Mapping[str, Any]) -> Pod:
     )
 
 
-def _cgroup_uid(metadata: Mapping[str, Any]) -> str:
-    """The uid in the cgroup's name; anybody may write the annotation, but not another's uid."""
-    config_hash = (metadata.get("annotations") or {}).get(_CONFIG_HASH) or ""
-    return config_hash if _STATIC_UID.fullmatch(config_hash) else metadata["uid"]
+def _cgroup_uid(metadata: Mapping[str, Any], owner: Owner) -> str:
+    """The uid in the cgroup's name; a mirror pod is owned by its node and has no cgroup itself.
+
+    Anybody may write annotations, so only a hash is believed, which no other pod has for a uid.
+    """
+    static_uid = str((metadata.get("annotations") or {}).get(_MIRROR))
+    mirror = owner.kind == "Node" and _STATIC_UID.fullmatch(static_uid)
+    return static_uid if mirror else metadata["uid"]
 
 
 def _owner(metadata: Mapping[str, Any]) -> Owner:
@@ -95,36 +102,62 @@ class PodDirectory:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pods: dict[str, Pod] = {}
+        self._by_cgroup: dict[str, Pod] = {}
         self._ended: deque[Pod] = deque(maxlen=_ENDED_KEPT)
         self.allocatable_millicores: int | None = None
 
     def replace(self, pods: Iterable[Pod]) -> None:
         """Take a complete list; pods that are not in it are gone."""
-        listed = {pod.cgroup_uid: pod for pod in pods}
+        listed = {pod.uid: pod for pod in pods}
         with self._lock:
-            self._ended.extend(
-                pod for uid, pod in self._pods.items() if uid not in listed and not pod.ended
-            )
+            for uid, pod in self._pods.items():
+                if uid not in listed and not pod.ended:
+                    self._tell_ended(pod)
+            claims = Counter(pod.cgroup_uid for pod in listed.values())
             self._pods = listed
+            self._by_cgroup = {
+                pod.cgroup_uid: pod for pod in listed.values() if claims[pod.cgroup_uid] == 1
+            }
 
     def put(self, pod: Pod) -> None:
         """Take a pod that is new or changed."""
         with self._lock:
-            before = self._pods.get(pod.cgroup_uid)
-            self._pods[pod.cgroup_uid] = pod
+            before = self._pods.get(pod.uid)
+            self._pods[pod.uid] = pod
+            for cgroup_uid in {pod.cgroup_uid, (before or pod).cgroup_uid}:
+                self._settle(cgroup_uid)
             if pod.ended and not (before and before.ended):
-                self._ended.append(pod)
+                self._tell_ended(pod)
 
     def remove(self, pod: Pod) -> None:
         """Forget a pod that was deleted."""
         with self._lock:
-            before = self._pods.pop(pod.cgroup_uid, None)
-            if before is not None and not before.ended:
-                self._ended.append(pod)
+            before = self._pods.get(pod.uid)
+            if before is not None:
+                if not before.ended:
+                    self._tell_ended(before)
+                del self._pods[pod.uid]
+                self._settle(before.cgroup_uid)
 
     def find(self, cgroup_uid: str) -> Pod | None:
-        """The pod whose cgroup carries this uid, if the API server told of it."""
-        return self._pods.get(cgroup_uid)
+        """The pod whose cgroup carries this uid, if the API server told of one and only one.
+
+        Two mirror pods of one hash cannot both be right: kubelet removes the one that it did not
+        make, and until then neither is believed.
+        """
+        return self._by_cgroup.get(cgroup_uid)
+
+    def _tell_ended(self, pod: Pod) -> None:
+        if self._by_cgroup.get(pod.cgroup_uid) is pod:
+            self._ended.append(pod)
+
+    def _settle(self, cgroup_uid: str) -> None:
+        """Find out whose a cgroup is, after one of those that claim it changed."""
+        claimants = [pod for pod in self._pods.values() if pod.cgroup_uid == cgroup_uid]
+        if len(claimants) == 1:
+            self._by_cgroup[cgroup_uid] = claimants[0]
+        else:
+            self._by_cgroup.pop(cgroup_uid, None)
 
     def holder_of_all_gpus(self, count: int) -> str | None:
         """The cgroup uid of the pod that holds all GPUs of this node.
