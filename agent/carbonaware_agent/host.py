@@ -1,5 +1,6 @@
 """Where the host's files are, and what they say about the machine once and for all."""
 
+import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ class Processor:
 
     vcpus: logical processors. guest: a hypervisor runs this machine. vendor, family, model,
     stepping: as the kernel names them, empty or 0 where it does not. name: the model's name.
+    sockets: packages; 1 where the kernel does not number them.
     """
 
     vcpus: int
@@ -20,6 +22,7 @@ class Processor:
     model: int = 0
     stepping: int = 0
     name: str = ""
+    sockets: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,13 @@ class Host:
         """The processors. Raises OSError: there is no cpuinfo file."""
         return parse_cpuinfo((self.proc / "cpuinfo").read_text())
 
+    def memory_gib(self) -> int:
+        """Memory in GiB, without what the firmware keeps; 0 where the kernel does not say."""
+        with contextlib.suppress(OSError):
+            found = re.search(r"MemTotal:\s*(\d+) kB", (self.proc / "meminfo").read_text())
+            return round(int(found[1]) / 2**20) if found else 0
+        return 0
+
 
 def parse_cpuinfo(text: str) -> Processor:
     """Read the text of /proc/cpuinfo; the first processor stands for all."""
@@ -72,6 +82,7 @@ def parse_cpuinfo(text: str) -> Processor:
         model=_number(fields.get("model", "")),
         stepping=_number(fields.get("stepping", "")),
         name=fields.get("model name", ""),
+        sockets=max(1, len(set(re.findall(r"^physical id\s*:\s*(\d+)", text, re.MULTILINE)))),
     )
 
 

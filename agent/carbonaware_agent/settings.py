@@ -25,6 +25,7 @@ class Settings:
     accounting_period_seconds: int
     kubeconfig: Path | None
     max_watts: float | None
+    curves: Path | None
     idle_watts: float | None
     idle_policy: IdlePolicy
     log_level: str
@@ -148,6 +149,13 @@ _FLAGS = (
         _positive,
         "W",
         "maximum power of this machine at the wall, for where it has no counters",
+    ),
+    _Flag(
+        "curves",
+        None,
+        Path,
+        "DIR",
+        "folder of power curves made by `carbonaware-agent calibrate`, a mounted ConfigMap",
     ),
     _Flag(
         "idle-watts",

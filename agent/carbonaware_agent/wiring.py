@@ -37,7 +37,7 @@ def run(chosen: Settings, stop: threading.Event) -> None:
     """
     clock, host = SystemClock(), Host(chosen.host_root)
     processor = host.processor()
-    found = sensors(host, maximum_watts=chosen.max_watts)
+    found = sensors(host, maximum_watts=chosen.max_watts, curves=chosen.curves)
     folder = StateFolder(chosen.state_dir, chosen.accounting_period_us)
     machine = _machine(chosen, clock, host, processor, found)
     snapshot, goes_on = resume(folder.load(machine.wall_us), folder.journal, machine)

@@ -3,11 +3,12 @@
 Its raw value is the node's busy time, so the energy of a gap is recovered like a counter's.
 """
 
-from bisect import bisect_right
 from dataclasses import dataclass
+from typing import Protocol
 
 from carbonaware_agent.host import Processor
 from carbonaware_agent.sources.cpu_time import CpuTime
+from carbonaware_agent.sources.curve import PowerCurve
 from carbonaware_agent.sources.sensor import (
     CHIP,
     WALL,
@@ -21,6 +22,8 @@ from carbonaware_agent.sources.sensor import (
 # Median share of maximum power at 0, 10 .. 100 % load of servers since 2019 in the SPECpower
 # results, taken at the wall.
 SHAPE = (0.22, 0.35, 0.40, 0.45, 0.51, 0.56, 0.62, 0.69, 0.78, 0.89, 1.00)
+
+_SHAPE_CURVE = PowerCurve([(tenth / 10, share) for tenth, share in enumerate(SHAPE)])
 
 # Watts per vCPU at full load by (vendor, family, first model, last model, first stepping).
 # Source: Cloud Carbon Footprint, ccf-coefficients, AWS table (Apache-2.0), from SPECpower.
@@ -56,6 +59,10 @@ class PowerModel:
     boundary: str
     error_ratio: float
 
+    def watts(self, load: float) -> float:
+        """Power at a load of 0 to 1."""
+        return self.maximum_watts * share_of_maximum(load)
+
 
 def power_model(
     processor: Processor, *, maximum_watts: float | None, design_watts: float | None
@@ -89,9 +96,30 @@ def watts_per_vcpu(processor: Processor) -> float:
 
 def share_of_maximum(load: float) -> float:
     """Power over maximum power at a load of 0 to 1, by the median shape."""
-    position = min(1.0, max(0.0, load)) * (len(SHAPE) - 1)
-    below = min(bisect_right(range(len(SHAPE)), position), len(SHAPE) - 1) - 1
-    return SHAPE[below] + (position - below) * (SHAPE[below + 1] - SHAPE[below])
+    return _SHAPE_CURVE.watts(load)
+
+
+class LoadModel(Protocol):
+    """Power of the package zone by load, and where it comes from."""
+
+    @property
+    def source(self) -> str:
+        """Its name in the metrics: curve, shape or tdp."""
+        ...
+
+    @property
+    def boundary(self) -> str:
+        """Chip or wall."""
+        ...
+
+    @property
+    def error_ratio(self) -> float:
+        """Stated relative error of the energy."""
+        ...
+
+    def watts(self, load: float) -> float:
+        """Power at a load of 0 to 1."""
+        ...
 
 
 class ModelledPackage:
@@ -99,16 +127,16 @@ class ModelledPackage:
 
     name = "model"
 
-    def __init__(self, model: PowerModel, cpu_time: CpuTime, vcpus: int) -> None:
-        self._maximum_watts = model.maximum_watts
+    def __init__(self, model: LoadModel, cpu_time: CpuTime, vcpus: int) -> None:
+        self._model = model
         self._vcpus = vcpus
         self._cpu_time = cpu_time
         self.zones: tuple[Zone, ...] = (
             Zone(
                 "package",
                 Stream("package", model.source, model.boundary),
-                maximum_watts=model.maximum_watts,
-                idle_watts=model.maximum_watts * SHAPE[0],
+                maximum_watts=model.watts(1),
+                idle_watts=model.watts(0),
                 error_ratio=model.error_ratio,
             ),
         )
@@ -125,5 +153,4 @@ class ModelledPackage:
     ) -> Energy | Rebaseline:
         """Power at the mean load between the readings, times the duration."""
         load = (after - before) / (self._vcpus * interval.duration_us)
-        watts = self._maximum_watts * share_of_maximum(load)
-        return Energy(round(watts * interval.duration_us))
+        return Energy(round(self._model.watts(load) * interval.duration_us))

@@ -1,9 +1,11 @@
 """Which sensors this machine has, best first: counters, then a model for the package."""
 
 import logging
+from pathlib import Path
 
 from carbonaware_agent.host import Host
 from carbonaware_agent.sources.cpu_time import CpuTime
+from carbonaware_agent.sources.curve_choice import calibrated_model
 from carbonaware_agent.sources.model import ModelledPackage, power_model
 from carbonaware_agent.sources.nvml import Nvml, NvmlUnavailableError
 from carbonaware_agent.sources.rapl import Rapl, thermal_design_watts
@@ -12,10 +14,11 @@ from carbonaware_agent.sources.sensor import Sensor
 _log = logging.getLogger(__name__)
 
 
-def sensors(host: Host, *, maximum_watts: float | None) -> list[Sensor]:
+def sensors(host: Host, *, maximum_watts: float | None, curves: Path | None = None) -> list[Sensor]:
     """The sensors to read, at most one for each zone.
 
-    maximum_watts: the machine's maximum power at the wall, where somebody knows it.
+    maximum_watts: the machine's maximum power at the wall, where somebody knows it. curves: a
+    folder of calibrations.
     Raises OSError: the host's /proc cannot be read.
     """
     found: list[Sensor] = []
@@ -27,7 +30,7 @@ def sensors(host: Host, *, maximum_watts: float | None) -> list[Sensor]:
     # A module's figures contain its processor, and no joule may be in two zones.
     if not counted and not (gpus and gpus.contains_processor):
         processor = host.processor()
-        model = power_model(
+        model = calibrated_model(host, curves) or power_model(
             processor,
             maximum_watts=maximum_watts,
             design_watts=thermal_design_watts(host.powercap),

@@ -14,7 +14,7 @@ WALL = "wall"
 class Stream(NamedTuple):
     """Energy of one kind and one origin; energies of different streams are never added.
 
-    zone: package, dram or gpu/<uuid>. source: rapl, nvml_counter, nvml_power, shape or tdp.
+    zone: package, dram or gpu/<uuid>. source: rapl, nvml_counter, nvml_power, curve, shape or tdp.
     boundary: chip, or wall for figures that include the whole server.
     """
 
