@@ -111,7 +111,8 @@ class Meter:
             idle = self._idle(portion)
             attribution = attribute(
                 portion.energy_uj,
-                idle.energy_uj(portion.duration_us),
+                # Zones that failed a while ago come alone, over an interval of their own.
+                idle.energy_uj(portion.duration_us) * portion.zones // portion.alike,
                 portion.use,
                 self._rules.idle_policy,
             )
@@ -157,14 +158,15 @@ class Meter:
     def _learn_idle(self, portions: Iterable[Portion], *, closing: bool) -> None:
         for portion in portions:
             idle = self._snapshot.idle[portion.stream]
-            idle.observe(portion.energy_uj, portion.duration_us, portion.load)
+            if portion.whole:
+                idle.observe(portion.energy_uj, portion.duration_us, portion.load)
             if closing:
                 self._revise(idle, portion)
 
     def _revise(self, idle: IdlePower, portion: Portion) -> None:
         stated = self._rules.idle_uw if portion.stream.zone == "package" else None
-        fixed = portion.idle_uw if stated is None else stated
-        idle.revise(fixed_uw=fixed, maximum_uw=portion.maximum_uw)
+        fixed = portion.of_all(portion.idle_uw) if stated is None else stated
+        idle.revise(fixed_uw=fixed, maximum_uw=portion.of_all(portion.maximum_uw))
 
 
 def _is_gpu(stream: Stream) -> bool:

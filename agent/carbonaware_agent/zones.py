@@ -21,7 +21,8 @@ class Portion:
     """Energy of one stream over one interval, summed over the zones that were read together.
 
     use: who used the node meanwhile. load: 0 to 1. maximum_uw, idle_uw: of those zones together,
-    in microwatts; None where not all are known.
+    in microwatts; None where not all are known. zones: how many they are, out of `alike` that the
+    stream has now.
     """
 
     stream: Stream
@@ -31,9 +32,21 @@ class Portion:
     energy_uj: int = 0
     maximum_uw: int | None = 0
     idle_uw: int | None = 0
+    zones: int = 0
+    alike: int = 1
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is all of the stream: what is known of idle power is of all zones."""
+        return self.zones == self.alike
+
+    def of_all(self, microwatts: int | None) -> int | None:
+        """A power of these zones, as one of all zones of the stream, which are alike."""
+        return None if microwatts is None else microwatts * self.alike // self.zones
 
     def add(self, zone: Zone, energy_uj: int) -> None:
         """Add a zone that was read over the same interval."""
+        self.zones += 1
         self.energy_uj += energy_uj
         self.maximum_uw = _plus(self.maximum_uw, zone.maximum_watts)
         self.idle_uw = _plus(self.idle_uw, zone.idle_watts)
@@ -90,6 +103,8 @@ class ZoneEnergy:
                     portion = Portion(zone.stream, drawn.use, drawn.duration_us, load)
                     portion = portions.setdefault((zone.stream, drawn.duration_us), portion)
                     portion.add(zone, drawn.energy_uj)
+        for portion in portions.values():
+            portion.alike = len(self._alike(portion.stream))
         return list(portions.values())
 
     def _drawn(self, sensor: Sensor, zone: Zone, now: _Now) -> _Drawn | None:
@@ -154,9 +169,14 @@ class ZoneEnergy:
         maximum_watts = zone.maximum_watts
         if maximum_watts is None:
             idle = self._snapshot.idle.get(zone.stream)
-            alike = [r for r in self._snapshot.zones.values() if r.stream == zone.stream]
-            maximum_watts = idle.highest_uw / 1e6 / len(alike) if idle else 0.0
+            alike = len(self._alike(zone.stream))
+            maximum_watts = idle.highest_uw / 1e6 / alike if idle else 0.0
         return maximum_watts * share_of_maximum(self._load(use, duration_us))
+
+    def _alike(self, stream: Stream) -> list[ZoneRecord]:
+        """The zones of a stream that count now."""
+        records = self._snapshot.zones.values()
+        return [record for record in records if record.stream == stream and record.raw is not None]
 
     def _load(self, use: NodeUse, duration_us: int) -> float:
         return use.busy_us / (self._vcpus * duration_us)

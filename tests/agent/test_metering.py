@@ -47,6 +47,12 @@ def residual(agent: AgentUnderTest, zone: str = "package") -> int:
     return total - counted
 
 
+def dynamic_and_idle(agent: AgentUnderTest) -> tuple[int, int]:
+    """Dynamic and idle energy of the packages, whoever they belong to."""
+    record = agent.attributed()
+    return record.dynamic_uj + record.system_uj, record.idle_uj + record.unallocated_uj
+
+
 class RandomLife:
     """A node on which anything may happen, and its agent.
 
@@ -650,6 +656,30 @@ class TestIdle:
         # In the first tick the pod was there for half of the time, as far as is known.
         assert {"job-1": 15_000_000} == agent.owner_energy()
         assert 25_000_000 == agent.attributed().unallocated_uj
+
+    def test_a_socket_read_alone_has_its_part_of_the_idle_power(self, machine, tmp_path):
+        """While the other one fails, the idle power of both must not count against one."""
+        machine.sensors.append(FakeSensor(Zone("package-1", PACKAGE)))
+        agent = AgentUnderTest(machine, tmp_path, idle_watts=20)
+        other = machine.sensors[1]
+        machine.draw(30_000_000)
+        other.value = None
+        agent.tick()
+        machine.draw(30_000_000)
+        other.value = 60_000_000
+        agent.tick()
+
+        assert (80_000_000, 40_000_000) == dynamic_and_idle(agent)
+
+    def test_idle_power_is_learned_from_all_sockets_together(self, machine, tmp_path):
+        """Half of a machine would teach half of its idle power."""
+        machine.sensors.append(FakeSensor(Zone("package-1", PACKAGE)))
+        agent = AgentUnderTest(machine, tmp_path)
+        machine.draw(30_000_000)
+        machine.sensors[1].value = None
+        agent.tick()
+
+        assert 0 == agent.snapshot.idle[PACKAGE].quiet_count
 
     def test_allocatable_cpus_come_from_the_api(self, machine, tmp_path):
         """What the system reserves for itself is not a pod's."""
