@@ -4,6 +4,7 @@ import importlib
 import sys
 
 _COMMANDS = {
+    "calibrate": "carbonaware_agent.calibration.calibrate",
     "load": "carbonaware_agent.calibration.load",
 }
 

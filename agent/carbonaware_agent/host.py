@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,9 +82,16 @@ def parse_cpuinfo(text: str) -> Processor:
         family=_number(fields.get("cpu family", "")),
         model=_number(fields.get("model", "")),
         stepping=_number(fields.get("stepping", "")),
-        name=fields.get("model name", ""),
+        name=fields.get("model name") or _arm_name(fields),
         sockets=max(1, len(set(re.findall(r"^physical id\s*:\s*(\d+)", text, re.MULTILINE)))),
     )
+
+
+def _arm_name(fields: Mapping[str, str]) -> str:
+    """ARM kernels give numbers instead of a name."""
+    if "CPU part" not in fields:
+        return ""
+    return f"implementer {fields.get('CPU implementer', '?')} part {fields['CPU part']}"
 
 
 def _number(text: str) -> int:

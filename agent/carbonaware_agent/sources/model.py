@@ -23,6 +23,8 @@ from carbonaware_agent.sources.sensor import (
 # results, taken at the wall.
 SHAPE = (0.22, 0.35, 0.40, 0.45, 0.51, 0.56, 0.62, 0.69, 0.78, 0.89, 1.00)
 
+# Sources that are models, not measurements.
+MODELLED = frozenset({"curve", "shape", "tdp"})
 _SHAPE_CURVE = PowerCurve([(tenth / 10, share) for tenth, share in enumerate(SHAPE)])
 
 # Watts per vCPU at full load by (vendor, family, first model, last model, first stepping).
