@@ -141,6 +141,16 @@ class Cluster:
         return real_node.kubelet_root(self._folder)
 
     @property
+    def kubelet_authority(self) -> Path:
+        """The certificate that the real node's kubelet shows at its own port."""
+        return Credentials(self._folder / "credentials").kubelet_serving_certificate
+
+    @property
+    def static_pods(self) -> Path:
+        """The folder whose manifests the real node's kubelet runs by itself."""
+        return real_node.static_pods(self._folder)
+
+    @property
     def logs(self) -> Path:
         """The folder that holds one log per component."""
         return self._folder / "logs"

@@ -50,6 +50,16 @@ class Credentials:
         return self.folder / "kubelet-client.key"
 
     @property
+    def kubelet_serving_certificate(self) -> Path:
+        """Certificate of the kubelet's own port; it signs itself, so it is also its authority."""
+        return self.folder / "kubelet-serving.crt"
+
+    @property
+    def kubelet_serving_key(self) -> Path:
+        """Private key of the kubelet's own port."""
+        return self.folder / "kubelet-serving.key"
+
+    @property
     def service_account_key(self) -> Path:
         """Key that signs the tokens of service accounts."""
         return self.folder / "service-account.key"
@@ -83,6 +93,12 @@ def create(folder: Path, *, addresses: Addresses, server: str, node_name: str) -
         made.kubelet_client_key,
         "/O=system:masters/CN=kube-apiserver-kubelet-client",
         "extendedKeyUsage=clientAuth",
+    )
+    _certificate(
+        made.kubelet_serving_certificate,
+        made.kubelet_serving_key,
+        f"/CN={node_name}",
+        f"subjectAltName=IP:{addresses.bridge}",
     )
     _openssl("genrsa", "-out", str(made.service_account_key), "2048")
     users = {**_USERS, f"system:node:{node_name}": "system:nodes"}

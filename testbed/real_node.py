@@ -49,6 +49,11 @@ def kubelet_root(folder: Path) -> Path:
     return folder / "kubelet"
 
 
+def static_pods(folder: Path) -> Path:
+    """The folder whose manifests kubelet runs by itself."""
+    return kubelet_root(folder) / "manifests"
+
+
 def containerd(layout: Layout) -> Component:
     """The container runtime; pods' images must be imported before kubelet needs them."""
     folder = layout.folder / "containerd"
@@ -64,7 +69,7 @@ def containerd(layout: Layout) -> Component:
 def kubelet(layout: Layout) -> Component:
     """The node agent of Kubernetes, listening on the bridge alone."""
     root = kubelet_root(layout.folder)
-    root.mkdir(exist_ok=True)
+    static_pods(layout.folder).mkdir(parents=True, exist_ok=True)
     config = root / "config.yaml"
     config.write_text(yaml.safe_dump(_kubelet(layout)))
     return program(
@@ -148,6 +153,8 @@ def _kubelet(layout: Layout) -> dict[str, Any]:
             "x509": {"clientCAFile": str(layout.credentials.kubelet_client_certificate)},
         },
         "authorization": {"mode": "Webhook"},
+        "tlsCertFile": str(layout.credentials.kubelet_serving_certificate),
+        "tlsPrivateKeyFile": str(layout.credentials.kubelet_serving_key),
         "cgroupDriver": "cgroupfs",
         "failCgroupV1": False,
         "containerRuntimeEndpoint": endpoint,
@@ -157,7 +164,7 @@ def _kubelet(layout: Layout) -> dict[str, Any]:
         "makeIPTablesUtilChains": False,
         "podLogsDir": str(root / "logs"),
         "volumePluginDir": str(root / "volume-plugins"),
-        "staticPodPath": "",
+        "staticPodPath": str(static_pods(layout.folder)),
         # The machine's disk may be full of other things; the testbed's pods should run anyway,
         # and an image that no pod uses at the moment cannot be pulled again.
         "evictionHard": dict.fromkeys(

@@ -179,7 +179,7 @@ class FakeApi(ThreadingHTTPServer):
 
     requests: the queries that came. events: what the open watch will send; None ends it.
     watch_statuses: what the next watches are answered with instead. allocatable: the node's CPUs;
-    None forbids to read it.
+    None forbids to read it. list_status: what lists of pods are answered with.
     """
 
     daemon_threads = True
@@ -192,6 +192,7 @@ class FakeApi(ThreadingHTTPServer):
         self.requests: list[dict[str, str]] = []
         self.events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self.watch_statuses: list[int] = []
+        self.list_status = 200
 
     @property
     def url(self) -> str:
@@ -218,7 +219,8 @@ class _ApiHandler(BaseHTTPRequestHandler):
             self._watch()
         else:
             metadata = {"resourceVersion": self.server.version}
-            self._answer(200, {"metadata": metadata, "items": self.server.pods})
+            items = {"metadata": metadata, "items": self.server.pods}
+            self._answer(self.server.list_status, items)
 
     def _node(self) -> None:
         if self.server.allocatable is None:

@@ -64,11 +64,16 @@ class SimulatedPower(threading.Thread):
 
 
 class AgentPod:
-    """A deployed agent: its page, and what a shell in its container says."""
+    """A deployed agent: its page, and what a shell in its container says.
 
-    def __init__(self, cluster: Cluster, manifest: dict[str, Any]) -> None:
+    powercap: the folder of the power that it reads.
+    """
+
+    def __init__(self, cluster: Cluster, manifest: dict[str, Any], powercap: Path) -> None:
         self.cluster = cluster
+        self.powercap = powercap
         self.name = manifest["metadata"]["name"]
+        self.uid = manifest["metadata"]["uid"]
         self.address = manifest["status"]["podIP"]
         self.host_address = manifest["status"]["hostIP"]
 
@@ -119,7 +124,7 @@ def an_agent_pod(cluster: Cluster, folder: Path) -> Iterator[AgentPod]:
     cluster.kubectl("-n", NAMESPACE, "rollout", "status", "ds/carbonaware-agent", "--timeout=60s")
     (pod,) = json.loads(cluster.kubectl("-n", NAMESPACE, "get", "pods", "-o", "json"))["items"]
     try:
-        yield AgentPod(cluster, pod)
+        yield AgentPod(cluster, pod, folder)
     finally:
         print(cluster.kubectl("-n", NAMESPACE, "logs", pod["metadata"]["name"]))
         cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")

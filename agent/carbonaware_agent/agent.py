@@ -22,10 +22,11 @@ _STANDSTILL_US = 60_000_000
 class Surroundings:
     """What the agent reports beside its own collectors.
 
-    collectors: whether each works, by name. model_errors: by (zone, source).
+    collectors: whether each works, by name; None while it is not in use. model_errors: by (zone,
+    source).
     """
 
-    collectors: Mapping[str, Callable[[], bool]]
+    collectors: Mapping[str, Callable[[], bool | None]]
     model_errors: Mapping[tuple[str, str], float]
 
 
@@ -111,7 +112,8 @@ class Agent:
     def _health(self, lag_us: int) -> AgentHealth:
         collected = dict(self._reader.collected)
         for name, works in self._surroundings.collectors.items():
-            collected[name] = Collected(works())
+            if (success := works()) is not None:
+                collected[name] = Collected(success)
         collected["state"] = self._state
         collected["restore"] = Collected(self._folder.restored)
         return AgentHealth(collected, lag_us / 1e6, self._surroundings.model_errors)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from carbonaware_agent import __version__
 from carbonaware_agent.attribution.shares import IdlePolicy
+from carbonaware_agent.workloads import kubelet
+from carbonaware_agent.workloads.kubelet import KubeletAccess
 
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -24,6 +26,9 @@ class Settings:
     tick_seconds: float
     accounting_period_seconds: int
     kubeconfig: Path | None
+    kubelet_url: str | None
+    kubelet_ca: Path | None
+    kubelet_insecure_skip_tls_verify: bool
     max_watts: float | None
     curves: Path | None
     idle_watts: float | None
@@ -34,6 +39,14 @@ class Settings:
     def accounting_period_us(self) -> int:
         """Length of an accounting period in microseconds."""
         return self.accounting_period_seconds * 1_000_000
+
+    @property
+    def kubelet(self) -> KubeletAccess | None:
+        """How to reach this node's kubelet, if somebody said where it is."""
+        if not self.kubelet_url:
+            return None
+        verified = not self.kubelet_insecure_skip_tls_verify
+        return KubeletAccess(self.kubelet_url, self.kubelet_ca, verified)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +81,14 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     values["node_name"] = (
         values["node_name"] or environment.get("NODE_NAME") or socket.gethostname()
     )
+    if not values["kubelet_url"] and environment.get("NODE_IP"):
+        values["kubelet_url"] = _kubelet_at(environment["NODE_IP"])
     return Settings(**values)
+
+
+def _kubelet_at(address: str) -> str:
+    host = f"[{address}]" if ":" in address else address
+    return f"https://{host}:{kubelet.PORT}"
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -90,6 +110,19 @@ def _whole(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} must be at least 1 second")
     return value
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} must be true or false")
+    return text == "true"
+
+
+def _https(text: str) -> str:
+    # The agent's token is sent there.
+    if not text.startswith("https://"):
+        raise argparse.ArgumentTypeError(f"{text!r} must begin with https://")
+    return text
 
 
 def _log_level(text: str) -> str:
@@ -143,6 +176,28 @@ _FLAGS = (
         Path,
         "FILE",
         "how to reach the API server, else as the service account of this pod",
+    ),
+    _Flag(
+        "kubelet-url",
+        None,
+        _https,
+        "URL",
+        "this node's kubelet, whose list of pods stands in while the API server's cannot be had; "
+        f"else, where NODE_IP is set, port {kubelet.PORT} there",
+    ),
+    _Flag(
+        "kubelet-ca",
+        None,
+        Path,
+        "FILE",
+        "authority of kubelet's certificate, else the API server's",
+    ),
+    _Flag(
+        "kubelet-insecure-skip-tls-verify",
+        "false",
+        _yes_or_no,
+        "true|false",
+        "send the agent's token to kubelet without checking its certificate",
     ),
     _Flag(
         "max-watts",

@@ -24,6 +24,7 @@ from carbonaware_agent.sources.sensor import Sensor
 from carbonaware_agent.store import StateFolder
 from carbonaware_agent.workloads.api import ApiUnconfiguredError, from_kubeconfig, service_account
 from carbonaware_agent.workloads.cgroups import Cgroups
+from carbonaware_agent.workloads.kubelet import pods_of_kubelet
 from carbonaware_agent.workloads.pods import PodDirectory
 from carbonaware_agent.workloads.watch import PodWatch
 
@@ -78,10 +79,14 @@ def _rules(chosen: Settings, processor: Processor) -> Rules:
     return Rules(processor.vcpus, chosen.idle_policy, idle_uw)
 
 
-def _collectors(watch: PodWatch | None) -> Mapping[str, Callable[[], bool]]:
-    """Whether each collector that is no sensor works, by its name in the metrics."""
+def _collectors(watch: PodWatch | None) -> Mapping[str, Callable[[], bool | None]]:
+    """Whether each collector that is no sensor works, by its name in the metrics.
+
+    None while it is not in use.
+    """
     return {
         "pods": lambda: watch is not None and watch.synced,
+        "pods_kubelet": lambda: watch.stood_in if watch else None,
     }
 
 
@@ -103,7 +108,8 @@ def _watch(chosen: Settings, directory: PodDirectory, stop: threading.Event) -> 
             raise
         _log.warning("pods stay without names and owners", extra={"reason": str(error)})
         return None
-    watch = PodWatch(server, chosen.node_name, directory, stop.wait)
+    stand_in = pods_of_kubelet(chosen.kubelet, server) if chosen.kubelet else None
+    watch = PodWatch(server, chosen.node_name, directory, stop.wait, stand_in)
     watch.start()
     return watch
 

@@ -2,11 +2,15 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from agent_builders import MIRROR, samples
 from agent_pod import (
     MICROJOULES_PER_CPU_SECOND,
     AgentPod,
@@ -14,7 +18,7 @@ from agent_pod import (
     an_agent_pod,
     total_uj,
 )
-from programs import eventually
+from programs import Program, console_script, eventually, free_port
 from testbed.cluster import Cluster
 from testbed.project_image import project_image
 
@@ -188,3 +192,139 @@ class TestRights:
         assert "WROTE" not in agent.shell(script)
         assert "WROTE" not in agent.shell(powercap)
         assert "WROTE" in agent.shell("touch /var/lib/carbonaware-agent/mine && echo WROTE state")
+
+
+class TestWhichPod:
+    def test_a_static_pod_is_charged_under_the_name_of_its_mirror(self, agent: AgentPod) -> None:
+        """Its cgroup bears a hash; a forged mirror of that hash is removed, and takes no energy."""
+        static = a_python_pod("static", "while True: pass", resources={"limits": {"cpu": "50m"}})
+        manifest = agent.cluster.static_pods / "static.json"
+        manifest.write_text(json.dumps(static))
+        name = f"static-{agent.cluster.node_name}"
+        mirror = eventually(lambda: _pod(agent.cluster, name), "the mirror is there")
+        agent.cluster.apply([_forged_mirror_of(mirror)])
+        try:
+            eventually(lambda: not _pod(agent.cluster, "forged"), "kubelet removes the forged one")
+            eventually(lambda: agent.energy_uj(POD_ENERGY, pod=name), "the static pod is charged")
+        finally:
+            manifest.unlink()
+
+        page = agent.page()
+        assert total_uj(page, OWNER_ENERGY, owner_kind="Node", owner_name=agent.cluster.node_name)
+        assert not [series for series in page if 'pod="forged"' in series]
+        assert not total_uj(page, POD_ENERGY, pod_uid=mirror["metadata"]["annotations"][MIRROR])
+
+    def test_kubelet_names_the_pods_while_the_api_server_refuses_to(
+        self, agent: AgentPod, tmp_path: Path
+    ) -> None:
+        """With the right to get nodes/pods alone; once the watch is allowed it takes over."""
+        role = {"apiGroups": [""], "resources": ["nodes/pods"], "verbs": ["get"]}
+        with _an_agent_allowed_to(role, agent, tmp_path) as (program, allow):
+            eventually(lambda: program.metric(POD_ENERGY, pod=agent.name), "kubelet named a pod")
+            assert (0, 1) == _sources(program)
+
+            allow({"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]})
+            eventually(lambda: _sources(program) == (1, 0), "the watch took over")
+
+            page = samples(program.get("/metrics"))
+        shown = [series for series in page if POD_ENERGY in series and agent.name in series]
+        assert {agent.uid} == {
+            series.partition('pod_uid="')[2].partition('"')[0] for series in shown
+        }
+        assert not [series for series in page if "pods_kubelet" in series]
+
+
+def _pod(cluster: Cluster, name: str) -> dict[str, Any]:
+    found = cluster.kubectl("get", "pod", name, "--ignore-not-found", "-o", "json")
+    pod: dict[str, Any] = json.loads(found) if found else {}
+    return pod
+
+
+def _forged_mirror_of(mirror: dict[str, Any]) -> dict[str, Any]:
+    """A user's pod that claims to be the mirror of a static pod."""
+    forged = a_python_pod("forged", "while True: pass")
+    forged["metadata"] |= {
+        key: mirror["metadata"][key] for key in ("annotations", "ownerReferences")
+    }
+    forged["spec"]["nodeName"] = mirror["spec"]["nodeName"]
+    return forged
+
+
+def _sources(program: Program) -> tuple[float, float]:
+    """Whether the watch works, and whether kubelet stands in for it."""
+    success = "carbonaware_agent_collector_success"
+    return tuple(program.metric(success, collector=name) for name in ("pods", "pods_kubelet"))
+
+
+@contextmanager
+def _an_agent_allowed_to(
+    role: dict[str, Any], agent: AgentPod, folder: Path
+) -> Iterator[tuple[Program, Callable[[dict[str, Any]], None]]]:
+    """An agent beside the deployed one, as a service account of few rights; and a way to add some.
+
+    It is a process of the host.
+    """
+    cluster, rules = agent.cluster, [role]
+
+    def allow(rule: dict[str, Any]) -> None:
+        rules.append(rule)
+        cluster.apply([_a_cluster_role("blind", rules)])
+
+    cluster.apply([_a_cluster_role("blind", rules), *_an_account("blind")])
+    (folder / "sys/class").mkdir(parents=True)
+    (folder / "sys/fs").mkdir()
+    (folder / "sys/class/powercap").symlink_to(agent.powercap)
+    (folder / "sys/fs/cgroup").symlink_to("/sys/fs/cgroup")
+    (folder / "state").mkdir()
+    node = json.loads(cluster.kubectl("get", "node", cluster.node_name, "-o", "json"))
+    kubelet_port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+    port = free_port()
+    argv = [
+        console_script("carbonaware-agent"),
+        f"--kubeconfig={_kubeconfig_of(cluster, 'blind', folder)}",
+        f"--node-name={cluster.node_name}",
+        f"--host-root={folder}",
+        f"--state-dir={folder / 'state'}",
+        f"--listen=127.0.0.1:{port}",
+        f"--kubelet-url=https://{cluster.bridge_address}:{kubelet_port}",
+        f"--kubelet-ca={cluster.kubelet_authority}",
+    ]
+    program = Program("agent", argv, folder / "agent.log", f"http://127.0.0.1:{port}").start()
+    try:
+        yield program.wait_ready(), allow
+    finally:
+        program.kill()
+        print(program.log.read_text())
+
+
+def _a_cluster_role(name: str, rules: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": name},
+        "rules": rules,
+    }
+
+
+def _an_account(name: str) -> list[dict[str, Any]]:
+    """A service account with the rights of the role of its name."""
+    account = {"kind": "ServiceAccount", "name": name, "namespace": "default"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": role,
+        "subjects": [account],
+    }
+    metadata = {"name": name, "namespace": "default"}
+    return [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}, binding]
+
+
+def _kubeconfig_of(cluster: Cluster, account: str, folder: Path) -> Path:
+    """A kubeconfig with a service account's token."""
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": cluster.kubectl("create", "token", account).strip()}
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path

@@ -1,7 +1,8 @@
 """Keeps the pod directory in step with the API server: one list, then a watch, for ever.
 
 Only this node's pods are asked for, and from the API server's cache (resourceVersion=0): hundreds
-of agents that start together must not reach etcd.
+of agents that start together must not reach etcd. While the API server cannot be asked, kubelet's
+list stands in for it.
 """
 
 import json
@@ -15,6 +16,7 @@ import requests
 
 from carbonaware_agent.workloads.api import ApiServer
 from carbonaware_agent.workloads.effective_request import millicores
+from carbonaware_agent.workloads.kubelet import KubeletUnreadableError, PodList
 from carbonaware_agent.workloads.pods import PodDirectory, parse_pod
 
 _log = logging.getLogger(__name__)
@@ -24,6 +26,9 @@ _WATCH_SECONDS = 300
 _CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 30.0
+# One failure is a restart of the API server or of the network; kubelet need not be asked for it.
+_FAILURES_TO_STAND_IN = 2
+_STAND_IN_SECONDS = 12.0
 
 
 class WatchExpiredError(Exception):
@@ -31,9 +36,12 @@ class WatchExpiredError(Exception):
 
 
 class PodWatch:
-    """Follows the pods of one node. `synced` is true while the directory is up to date.
+    """Follows the pods of one node.
 
-    pause: waits for some seconds and returns True when the agent is to end.
+    pause: waits for some seconds and returns True when the agent is to end. stand_in: kubelet's
+    list of pods, if it may be asked.
+    synced: whether the API server keeps the directory up to date. stood_in: while it does not,
+    whether kubelet's last list could be had; None while it was not asked.
     """
 
     def __init__(
@@ -42,12 +50,15 @@ class PodWatch:
         node: str,
         directory: PodDirectory,
         pause: Callable[[float], bool],
+        stand_in: PodList | None = None,
     ) -> None:
         self._server = server
         self._node = node
         self._directory = directory
         self._pause = pause
+        self._stand_in = stand_in
         self.synced = False
+        self.stood_in: bool | None = None
 
     def start(self) -> None:
         """Follow in a thread that ends with the process."""
@@ -59,7 +70,8 @@ class PodWatch:
         version: str | None = None
         while True:
             try:
-                if version is None:
+                # Kubelet's list is another one: its static pods have other uids.
+                if version is None or self.stood_in is not None:
                     version = self._list()
                 for reached in self._watch(version):
                     version, failures = reached, 0
@@ -71,15 +83,38 @@ class PodWatch:
                 _log.warning("pods are not followed", extra={"reason": str(error)})
             # A node's agents all lose a restarted API server at once; they must not return at once.
             longest = min(_LONGEST_PAUSE_SECONDS, 2.0**failures)
-            if self._pause(longest * random.uniform(0.1, 1.0)):  # noqa: S311
+            if self._rest(longest * random.uniform(0.1, 1.0), failures):  # noqa: S311
                 return
+
+    def _rest(self, seconds: float, failures: int) -> bool:
+        """Wait, and meanwhile have kubelet's list; whether the agent is to end."""
+        if self._stand_in is None or failures < _FAILURES_TO_STAND_IN:
+            return self._pause(seconds)
+        while seconds > 0:
+            self._take_stand_in(self._stand_in)
+            if self._pause(min(seconds, _STAND_IN_SECONDS)):
+                return True
+            seconds -= _STAND_IN_SECONDS
+        return False
+
+    def _take_stand_in(self, pods: PodList) -> None:
+        before = self.stood_in
+        try:
+            self._directory.replace(pods())
+            self.stood_in = True
+        except KubeletUnreadableError as error:
+            self.stood_in = False
+            if before is not False:
+                _log.warning("kubelet does not list its pods", extra={"reason": str(error)})
+        if self.stood_in and not before:
+            _log.info("kubelet's list of pods stands in for the API server")
 
     def _list(self) -> str:
         """Take the complete list; returns the version to watch from."""
         self._read_allocatable()
         answer = self._get(_PODS, resourceVersion="0")
         self._directory.replace(parse_pod(item) for item in answer.get("items") or [])
-        self.synced = True
+        self.synced, self.stood_in = True, None
         return str(answer["metadata"]["resourceVersion"])
 
     def _read_allocatable(self) -> None:
