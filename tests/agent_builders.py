@@ -21,7 +21,16 @@ from carbonaware_agent.owners import OwnerSeries
 from carbonaware_agent.readings import Readings
 from carbonaware_agent.resumption import Machine, resume
 from carbonaware_agent.snapshot import AttributedRecord
-from carbonaware_agent.sources.sensor import CHIP, Energy, Interval, Rebaseline, Stream, Zone
+from carbonaware_agent.sources.sensor import (
+    CHIP,
+    Energy,
+    Interval,
+    Reading,
+    Rebaseline,
+    Stream,
+    Zone,
+)
+from carbonaware_agent.sources.sensor_set import Seen
 from carbonaware_agent.store import StateFolder
 from carbonaware_agent.workloads.cgroups import CgroupReading, CgroupUse
 from carbonaware_agent.workloads.pods import PodDirectory, parse_pod
@@ -102,6 +111,13 @@ class HostTree:
         self.write(f"{folder}/max_energy_range_uj", str(range_uj))
         return self.write(f"{folder}/energy_uj", f"{microjoules:015d}")
 
+    def hwmon(self, number: int, driver: str, **files: object) -> Path:
+        """Set the files of a hwmon device."""
+        folder = f"sys/class/hwmon/hwmon{number}"
+        for name, content in {"name": driver, **files}.items():
+            self.write(f"{folder}/{name}", str(content))
+        return self.root / folder
+
     def cgroup(self, path: str, usage_us: int) -> Path:
         """Set the usage of a version 2 cgroup."""
         self.write("sys/fs/cgroup/cgroup.controllers", "cpu memory")
@@ -126,8 +142,11 @@ class FakeSensor:
     def energy(
         self, zone: Zone, before: int, after: int, interval: Interval
     ) -> Energy | Rebaseline:
-        """The difference."""
-        return Energy(after - before)
+        """The difference; a fall is a counter that was set anew."""
+        return Rebaseline("reset") if after < before else Energy(after - before)
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def a_pod_manifest(number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -283,6 +302,8 @@ class SimulatedMachine:
         self.clock = FakeClock()
         self.boot_id = BOOT
         self.sensors = [FakeSensor()]
+        self.platforms: list[FakeSensor] = []
+        self.rests: list[Zone] = []
         self.busy_us = 0
         self.pods: dict[str, tuple[int, str]] = {}
         self.renewed: set[str] = set()
@@ -317,6 +338,17 @@ class SimulatedMachine:
         self.sensors[sensor].value = value + microjoules
         self.clock.advance(seconds)
 
+    @property
+    def keys(self) -> set[tuple[str, str]]:
+        """Name and source of the zones that are read."""
+        sensors = (*self.sensors, *self.platforms)
+        zones = [zone for sensor in sensors for zone in sensor.zones]
+        return {zone.key for zone in (*zones, *self.rests)}
+
+    def seen(self) -> Seen:
+        """What the sensors show now."""
+        return Seen(_shown(self.sensors), _shown(self.platforms), self.rests, self.keys)
+
     def readings(self) -> Readings:
         """All counters as they are now."""
         parents = {"kubepods": "", "burstable": "kubepods", "besteffort": "kubepods"}
@@ -325,7 +357,7 @@ class SimulatedMachine:
             self.clock.wall_us(),
             self.clock.boottime_us(),
             self.busy_us,
-            [(sensor, sensor.read()) for sensor in self.sensors],
+            self.seen(),
             CgroupReading(
                 {
                     pod: CgroupUse(used_us, qos, pod in renewed)
@@ -334,6 +366,14 @@ class SimulatedMachine:
                 {name: CgroupUse(used_us, parents[name]) for name, used_us in self.slices.items()},
             ),
         )
+
+
+def _shown(sensors: list[FakeSensor]) -> list[Reading]:
+    return [
+        Reading(sensor, zone, sensor.read().get(zone.name))
+        for sensor in sensors
+        for zone in sensor.zones
+    ]
 
 
 class AgentUnderTest:
@@ -352,14 +392,18 @@ class AgentUnderTest:
         self.machine = machine
         self.directory = PodDirectory()
         self.folder = StateFolder(folder, period_us)
-        zones = {
-            (zone.name, zone.stream.source) for sensor in machine.sensors for zone in sensor.zones
-        }
         clock = machine.clock
         self.snapshot, goes_on = resume(
             self.folder.load(clock.wall_us()),
             self.folder.journal,
-            Machine(machine.boot_id, "cpu", clock.boottime_us(), clock.wall_us(), period_us, zones),
+            Machine(
+                machine.boot_id,
+                "cpu",
+                clock.boottime_us(),
+                clock.wall_us(),
+                period_us,
+                machine.keys,
+            ),
         )
         rules = Rules(vcpus, policy, None if idle_watts is None else round(idle_watts * 1e6))
         owners = OwnerSeries(self.snapshot, self.folder.journal)

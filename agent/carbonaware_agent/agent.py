@@ -116,4 +116,6 @@ class Agent:
                 collected[name] = Collected(success)
         collected["state"] = self._state
         collected["restore"] = Collected(self._folder.restored)
-        return AgentHealth(collected, lag_us / 1e6, self._surroundings.model_errors)
+        # A copy, because scrapers read it while the next tick may choose other sensors.
+        model_errors = dict(self._surroundings.model_errors)
+        return AgentHealth(collected, lag_us / 1e6, model_errors)

@@ -75,6 +75,10 @@ def _node_rows(snapshot: Snapshot) -> dict[Family, Iterable[Row]]:
     ]
     return {
         families.NODE_ENERGY: [(*zone, _decimal(record.total_uj)) for zone, record in zones],
+        families.NODE_PLATFORM: [
+            (*platform.stream[1:], _decimal(platform.total_uj))
+            for platform in snapshot.platforms.values()
+        ],
         families.NODE_POWER: [
             (*zone, _decimal(record.power_uw)) for zone, record in zones if record.raw is not None
         ],

@@ -45,6 +45,12 @@ NODE_ENERGY = Family(
     _ZONE,
     "Energy of a zone of the node in joules.",
 )
+NODE_PLATFORM = Family(
+    "carbonaware_node_platform_energy_joules_total",
+    "counter",
+    ("source", "boundary"),
+    "Energy in joules that a meter of the whole node saw while all of its parts were known too.",
+)
 NODE_POWER = Family(
     "carbonaware_node_power_watts",
     "gauge",
@@ -97,13 +103,13 @@ GAPS = Family(
     "carbonaware_agent_gaps_total",
     "counter",
     ("zone", "reason"),
-    "Intervals of a zone that were unreadable, lost, implausible, reset or only estimated.",
+    "Intervals of a zone: unreadable, lost, unmeasured, implausible, reset or only estimated.",
 )
 MODEL_ERROR = Family(
     "carbonaware_agent_model_error_ratio",
     "gauge",
     ("zone", "source"),
-    "Stated relative error of a modelled zone.",
+    "Stated relative error of a zone that is modelled, or sampled rather than counted.",
 )
 BUILD_INFO = Family(
     "carbonaware_agent_build_info",
@@ -139,6 +145,7 @@ OWNER_MARK = Family(
 # What each page shows, in its order.
 METRICS = (
     NODE_ENERGY,
+    NODE_PLATFORM,
     NODE_POWER,
     NODE_IDLE_POWER,
     NODE_ATTRIBUTED,

@@ -48,6 +48,11 @@ class Host:
         return self.root / "sys/class/powercap"
 
     @property
+    def hwmon(self) -> Path:
+        """Where the kernel shows its hardware monitors."""
+        return self.root / "sys/class/hwmon"
+
+    @property
     def cgroups(self) -> Path:
         """The mount point of the control groups."""
         return self.root / "sys/fs/cgroup"

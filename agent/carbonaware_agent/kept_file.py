@@ -1,4 +1,4 @@
-"""A file of the kernel that is read every tick: kept open, read in one call."""
+"""Files of the kernel: one that is read every tick is kept open, and read in one call."""
 
 import os
 from pathlib import Path
@@ -19,3 +19,12 @@ class KeptFile:
     def close(self) -> None:
         """Give the descriptor back."""
         os.close(self._descriptor)
+
+
+def beginning(path: Path, size: int = 256) -> str:
+    """A file's first characters, without white space around them, however large it is.
+
+    Raises OSError, or ValueError: it is no text.
+    """
+    with path.open("rb", buffering=0) as file:
+        return file.read(size).decode().strip()

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from carbonaware_agent.clock import Clock
 from carbonaware_agent.sources.cpu_time import CpuTime
-from carbonaware_agent.sources.sensor import Sensor
+from carbonaware_agent.sources.sensor import Sensor, Zone
+from carbonaware_agent.sources.sensor_set import Seen, SensorSet
 from carbonaware_agent.workloads.cgroups import CgroupReading, Cgroups, CgroupsUnreadableError
 
 _log = logging.getLogger(__name__)
@@ -18,14 +19,13 @@ _T = TypeVar("_T")
 class Readings:
     """Cumulative values of one instant.
 
-    busy_us: of all processors since boot; None when it could not be read. raw: each sensor with
-    its values by zone name.
+    busy_us: of all processors since boot; None when it could not be read.
     """
 
     wall_us: int
     boottime_us: int
     busy_us: int | None
-    raw: Sequence[tuple[Sensor, Mapping[str, int]]]
+    seen: Seen
     cgroups: CgroupReading
 
 
@@ -41,7 +41,7 @@ class Reader:
     """Reads everything a tick needs. `collected` tells by collector how the last time went."""
 
     def __init__(
-        self, clock: Clock, cpu_time: CpuTime, sensors: Sequence[Sensor], cgroups: Cgroups
+        self, clock: Clock, cpu_time: CpuTime, sensors: SensorSet, cgroups: Cgroups
     ) -> None:
         self._clock = clock
         self._cpu_time = cpu_time
@@ -52,17 +52,22 @@ class Reader:
     def read(self) -> Readings | None:
         """One reading; None while the pods' cgroups cannot be read, as nothing can be divided."""
         wall_us, boottime_us = self._clock.wall_us(), self._clock.boottime_us()
-        raw = [(sensor, self._read_sensor(sensor)) for sensor in self._sensors]
+        values = {
+            sensor: self._read_sensor(sensor, zones)
+            for sensor, zones in self._sensors.in_force.items()
+        }
         busy_us = self._timed("cpu", self._cpu_time.busy_us)
         cgroups = self._timed("cgroups", self._cgroups.read)
         if cgroups is None:
             return None
-        return Readings(wall_us, boottime_us, busy_us, raw, cgroups)
+        # Only now, so that no sensor is replaced in a tick that does not count.
+        seen = self._sensors.take(values, boottime_us)
+        return Readings(wall_us, boottime_us, busy_us, seen, cgroups)
 
-    def _read_sensor(self, sensor: Sensor) -> Mapping[str, int]:
+    def _read_sensor(self, sensor: Sensor, zones: Sequence[Zone]) -> Mapping[str, int]:
         begin_us = self._clock.boottime_us()
         values = sensor.read()
-        complete = len(values) == len(sensor.zones)
+        complete = all(zone.name in values for zone in zones)
         self._note(sensor.name, success=complete, begin_us=begin_us)
         return values
 

@@ -8,6 +8,7 @@ from carbonaware_agent.attribution.periods import period_of
 from carbonaware_agent.journal import Journal
 from carbonaware_agent.owners import OwnerSeries
 from carbonaware_agent.snapshot import Snapshot
+from carbonaware_agent.sources.sensor import PLATFORM
 
 _log = logging.getLogger(__name__)
 
@@ -39,11 +40,7 @@ def resume(saved: Snapshot | None, journal: Journal, machine: Machine) -> tuple[
         OwnerSeries(snapshot, journal).close_all(machine.wall_us)
         snapshot.pods, snapshot.slices = {}, {}
         snapshot.boot_id = machine.boot_id
-    for key, zone in snapshot.zones.items():
-        # A zone that another sensor stood in for must not be counted twice when it comes back.
-        if not goes_on or key not in machine.zones:
-            zone.raw = zone.missed = None
-            zone.power_uw = 0
+    _retire(snapshot, machine, goes_on=goes_on)
     for idle in snapshot.idle.values():
         # The settings may state another value than the last agent's.
         idle.origin = "unknown"
@@ -55,6 +52,23 @@ def resume(saved: Snapshot | None, journal: Journal, machine: Machine) -> tuple[
     elif not goes_on:
         snapshot.open_us = max(saved.open_us, period_of(machine.wall_us, machine.period_us))
     return snapshot, goes_on
+
+
+def _retire(snapshot: Snapshot, machine: Machine, *, goes_on: bool) -> None:
+    """Forget raw values that mean nothing any more.
+
+    A zone that another sensor stood in for must not be counted twice when it comes back.
+    """
+    for key, zone in snapshot.zones.items():
+        if not goes_on or key not in machine.zones:
+            if goes_on and zone.raw is not None:
+                gap = (key[0], "lost")
+                snapshot.gaps[gap] = snapshot.gaps.get(gap, 0) + 1
+            zone.raw = zone.missed = None
+            zone.power_uw = 0
+    for source, platform in snapshot.platforms.items():
+        if not goes_on or (PLATFORM, source) not in machine.zones:
+            platform.raw = None
 
 
 def _empty(machine: Machine) -> Snapshot:

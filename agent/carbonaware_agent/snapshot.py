@@ -5,6 +5,7 @@ Its form in the file is `snapshot_format`'s matter.
 
 from dataclasses import dataclass, field
 
+from carbonaware_agent.attribution.balance import Balance
 from carbonaware_agent.attribution.idle import IdlePower
 from carbonaware_agent.attribution.shares import NodeUse
 from carbonaware_agent.attribution.tails import ParentSlice
@@ -28,6 +29,22 @@ class ZoneRecord:
     total_uj: int = 0
     power_uw: int = 0
     missed: NodeUse | None = None
+
+
+@dataclass(slots=True)
+class PlatformRecord:
+    """A meter of the whole node. raw, read_us, power_uw: as of a zone.
+
+    total_uj: its energy over all intervals in which its parts were known as well, so that it is
+    what they drew and the rest, less what the balance owes.
+    """
+
+    stream: Stream
+    raw: int | None = None
+    read_us: int = 0
+    total_uj: int = 0
+    power_uw: int = 0
+    balance: Balance = field(default_factory=Balance)
 
 
 @dataclass(slots=True)
@@ -75,7 +92,10 @@ SeriesKey = tuple[Owner, Stream]
 
 @dataclass(slots=True)
 class Snapshot:
-    """The state of one node at one tick. open_us: start of the accounting period that is open."""
+    """The state of one node at one tick. open_us: start of the accounting period that is open.
+
+    zones: by name and source. platforms: by source.
+    """
 
     boot_id: str
     boottime_us: int
@@ -85,6 +105,7 @@ class Snapshot:
     busy_us: int = 0
     processor: str = ""
     zones: dict[tuple[str, str], ZoneRecord] = field(default_factory=dict)
+    platforms: dict[str, PlatformRecord] = field(default_factory=dict)
     attributed: dict[str, AttributedRecord] = field(default_factory=dict)
     idle: dict[Stream, IdlePower] = field(default_factory=dict)
     gaps: dict[tuple[str, str], int] = field(default_factory=dict)

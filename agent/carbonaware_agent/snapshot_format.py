@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
+from carbonaware_agent.attribution.balance import Balance
 from carbonaware_agent.attribution.idle import IdlePower
 from carbonaware_agent.attribution.shares import NodeUse, PodUse
 from carbonaware_agent.attribution.tails import ParentSlice
 from carbonaware_agent.snapshot import (
     AttributedRecord,
+    PlatformRecord,
     PodRecord,
     SeriesRecord,
     Snapshot,
@@ -44,6 +46,7 @@ def encode(snapshot: Snapshot) -> bytes:
         "busy_us": snapshot.busy_us,
         "processor": snapshot.processor,
         "zones": [[key, *_zone_row(zone)] for key, zone in snapshot.zones.items()],
+        "platforms": [_platform_row(platform) for platform in snapshot.platforms.values()],
         "attributed": [[kind, *astuple(record)] for kind, record in snapshot.attributed.items()],
         "idle": [[stream, *astuple(idle)] for stream, idle in snapshot.idle.items()],
         "gaps": [[key, count] for key, count in snapshot.gaps.items()],
@@ -81,6 +84,17 @@ def _zone_row(zone: ZoneRecord) -> list[Any]:
         zone.missed.allocatable_us,
     ]
     return [zone.stream, zone.raw, zone.read_us, zone.total_uj, zone.power_uw, missed]
+
+
+def _platform_row(platform: PlatformRecord) -> list[Any]:
+    return [
+        platform.stream,
+        platform.raw,
+        platform.read_us,
+        platform.total_uj,
+        platform.power_uw,
+        astuple(platform.balance),
+    ]
 
 
 def _pod_row(
@@ -128,6 +142,7 @@ def _snapshot(document: dict[str, Any]) -> Snapshot:
         busy_us=document["busy_us"],
         processor=document["processor"],
         zones={(name, source): _zone(*row) for (name, source), *row in document["zones"]},
+        platforms={row[0][1]: _platform(*row) for row in document["platforms"]},
         attributed={kind: AttributedRecord(*row) for kind, *row in document["attributed"]},
         idle={Stream(*stream): IdlePower(*row) for stream, *row in document["idle"]},
         gaps={(zone, reason): count for (zone, reason), count in document["gaps"]},
@@ -146,6 +161,12 @@ def _zone(
 ) -> ZoneRecord:
     use = missed and NodeUse(tuple(PodUse(*pod) for pod in missed[0]), missed[1], missed[2])
     return ZoneRecord(Stream(*stream), raw, read_us, total_uj, power_uw, use)
+
+
+def _platform(
+    stream: list[str], raw: int | None, read_us: int, total_uj: int, power_uw: int, balance: Any
+) -> PlatformRecord:
+    return PlatformRecord(Stream(*stream), raw, read_us, total_uj, power_uw, Balance(*balance))
 
 
 def _pod(row: list[Any], owners: Sequence[Owner], streams: Sequence[Stream]) -> PodRecord:

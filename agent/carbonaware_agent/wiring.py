@@ -5,7 +5,7 @@ A sensor is added in `sources.selection`; a collector that is no sensor, in `_co
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from carbonaware_agent import __version__
 from carbonaware_agent.agent import Agent, Surroundings
@@ -20,7 +20,7 @@ from carbonaware_agent.server import MetricsServer
 from carbonaware_agent.settings import Settings
 from carbonaware_agent.sources.cpu_time import CpuTime
 from carbonaware_agent.sources.selection import sensors
-from carbonaware_agent.sources.sensor import Sensor
+from carbonaware_agent.sources.sensor_set import SensorSet
 from carbonaware_agent.store import StateFolder
 from carbonaware_agent.workloads.api import ApiUnconfiguredError, from_kubeconfig, service_account
 from carbonaware_agent.workloads.cgroups import Cgroups
@@ -38,7 +38,7 @@ def run(chosen: Settings, stop: threading.Event) -> None:
     """
     clock, host = SystemClock(), Host(chosen.host_root)
     processor = host.processor()
-    found = sensors(host, maximum_watts=chosen.max_watts, curves=chosen.curves)
+    found = sensors(host, clock.boottime_us(), maximum_watts=chosen.max_watts, curves=chosen.curves)
     folder = StateFolder(chosen.state_dir, chosen.accounting_period_us)
     machine = _machine(chosen, clock, host, processor, found)
     snapshot, goes_on = resume(folder.load(machine.wall_us), folder.journal, machine)
@@ -53,7 +53,7 @@ def run(chosen: Settings, stop: threading.Event) -> None:
         snapshot,
         folder,
         board,
-        Surroundings(_collectors(watch), _model_errors(found)),
+        Surroundings(_collectors(watch), found.error_ratios),
         begun=goes_on,
     )
     _serve(chosen, board, agent)
@@ -62,7 +62,7 @@ def run(chosen: Settings, stop: threading.Event) -> None:
 
 
 def _machine(
-    chosen: Settings, clock: Clock, host: Host, processor: Processor, found: Sequence[Sensor]
+    chosen: Settings, clock: Clock, host: Host, processor: Processor, found: SensorSet
 ) -> Machine:
     return Machine(
         boot_id=host.boot_id(),
@@ -70,7 +70,7 @@ def _machine(
         boottime_us=clock.boottime_us(),
         wall_us=clock.wall_us(),
         period_us=chosen.accounting_period_us,
-        zones={(zone.name, zone.stream.source) for sensor in found for zone in sensor.zones},
+        zones=found.keys,
     )
 
 
@@ -87,15 +87,6 @@ def _collectors(watch: PodWatch | None) -> Mapping[str, Callable[[], bool | None
     return {
         "pods": lambda: watch is not None and watch.synced,
         "pods_kubelet": lambda: watch.stood_in if watch else None,
-    }
-
-
-def _model_errors(found: Sequence[Sensor]) -> Mapping[tuple[str, str], float]:
-    return {
-        (zone.name, zone.stream.source): zone.error_ratio
-        for sensor in found
-        for zone in sensor.zones
-        if zone.error_ratio is not None
     }
 
 

@@ -1,13 +1,25 @@
 """The energy of the node's zones: what each drew since its last good reading."""
 
 import logging
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
+from functools import partial
 
+from carbonaware_agent.attribution.balance import Parts
 from carbonaware_agent.attribution.shares import NodeUse, merge
+from carbonaware_agent.platforms import Platforms
 from carbonaware_agent.readings import Readings
 from carbonaware_agent.snapshot import Snapshot, ZoneRecord
 from carbonaware_agent.sources.model import share_of_maximum
-from carbonaware_agent.sources.sensor import Energy, Interval, Rebaseline, Sensor, Stream, Zone
+from carbonaware_agent.sources.sensor import (
+    PLATFORM,
+    Energy,
+    Interval,
+    Key,
+    Rebaseline,
+    Stream,
+    Zone,
+)
 
 _log = logging.getLogger(__name__)
 # Use is remembered this long for a zone that cannot be read; then its energy is given up.
@@ -58,9 +70,8 @@ def _plus(microwatts: int | None, watts: float | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class _Now:
-    """A zone's value now, None if it could not be read, and the use since the last tick."""
+    """This tick, and the use of the node since the last one."""
 
-    raw: int | None
     boottime_us: int
     use: NodeUse
 
@@ -74,55 +85,89 @@ class _Drawn:
     use: NodeUse
 
 
+# Makes the energy of an interval from two raw values.
+_Outcome = Callable[[int, int, Interval], Energy | Rebaseline]
+
+
 class ZoneEnergy:
     """Keeps the zones of a snapshot in step with their sensors."""
 
     def __init__(self, snapshot: Snapshot, vcpus: int) -> None:
         self._snapshot = snapshot
         self._vcpus = vcpus
+        self._platforms = Platforms(snapshot)
 
     def begin(self, readings: Readings) -> None:
         """Take all raw values as a baseline."""
-        for sensor, values in readings.raw:
-            for zone in sensor.zones:
-                if zone.name in values:
-                    self._baseline(zone, values[zone.name], readings.boottime_us)
+        self.advance(readings, NodeUse((), 0, 0))
 
     def advance(self, readings: Readings, use: NodeUse) -> list[Portion]:
         """Add each zone's energy to its total; returns it by stream and interval.
 
         use: what the node did since the last tick.
         """
+        seen, now = readings.seen, _Now(readings.boottime_us, use)
+        drawn, parts = [], Parts()
+        for sensor, zone, raw in seen.zones:
+            drawn.append((zone, self._drawn(zone, raw, now, partial(sensor.energy, zone), parts)))
+        parts.broken |= self._retire_all_but({*seen.staying, *(rest.key for rest in seen.rests)})
+        for reason in self._platforms.advance(seen.platforms, parts, now.boottime_us):
+            self._gap(PLATFORM, reason)
+        drawn += [(rest, self._rest(rest, now)) for rest in seen.rests]
+        self._retire_all_but(seen.staying)
+        self._platforms.retire_all_but(seen.staying)
+        return self._portions(drawn)
+
+    def _rest(self, rest: Zone, now: _Now) -> _Drawn | None:
+        """What the rest of a platform drew; it waits until the platform and all parts are known."""
+        record = self._snapshot.zones.get(rest.key)
+        complete = self._platforms.complete(rest)
+        if complete and (record is None or record.raw is None):
+            self._platforms.begin(rest)
+        outcome = partial(self._rest_outcome, rest)
+        # A rest has no counter of its own: any constant stands for one that was read.
+        return self._drawn(rest, 0 if complete else None, now, outcome, Parts())
+
+    def _rest_outcome(self, rest: Zone, *_: object) -> Energy | Rebaseline:
+        return self._platforms.energy(rest)
+
+    def _portions(self, drawn: Iterable[tuple[Zone, _Drawn | None]]) -> list[Portion]:
         portions: dict[tuple[Stream, int], Portion] = {}
-        for sensor, values in readings.raw:
-            for zone in sensor.zones:
-                now = _Now(values.get(zone.name), readings.boottime_us, use)
-                drawn = self._drawn(sensor, zone, now)
-                if drawn is not None:
-                    load = self._load(drawn.use, drawn.duration_us)
-                    portion = Portion(zone.stream, drawn.use, drawn.duration_us, load)
-                    portion = portions.setdefault((zone.stream, drawn.duration_us), portion)
-                    portion.add(zone, drawn.energy_uj)
+        for zone, part in drawn:
+            if part is not None:
+                load = self._load(part.use, part.duration_us)
+                portion = Portion(zone.stream, part.use, part.duration_us, load)
+                portion = portions.setdefault((zone.stream, part.duration_us), portion)
+                portion.add(zone, part.energy_uj)
         for portion in portions.values():
-            portion.alike = len(self._alike(portion.stream))
+            # In its last tick a zone is read, and then counts no more.
+            portion.alike = max(portion.zones, len(self._alike(portion.stream)))
         return list(portions.values())
 
-    def _drawn(self, sensor: Sensor, zone: Zone, now: _Now) -> _Drawn | None:
+    def _drawn(
+        self, zone: Zone, raw: int | None, now: _Now, outcome_of: _Outcome, parts: Parts
+    ) -> _Drawn | None:
         """What a zone drew since its last good reading; None when that is not known now."""
-        record = self._snapshot.zones.get((zone.name, zone.stream.source))
+        record = self._snapshot.zones.get(zone.key)
         if record is None or record.raw is None:
-            if now.raw is not None:
-                self._baseline(zone, now.raw, now.boottime_us)
+            if raw is not None:
+                self._baseline(zone, raw, now.boottime_us)
             return None
-        if now.raw is None:
-            self._miss(zone, record, now)
+        if raw is None:
+            parts.complete = False
+            parts.broken |= self._miss(zone, record, now)
             return None
         use = now.use if record.missed is None else merge(record.missed, now.use)
         duration_us = now.boottime_us - record.read_us
         interval = Interval(duration_us, self._expected_watts(zone, use, duration_us))
-        outcome = sensor.energy(zone, record.raw, now.raw, interval)
-        record.raw, record.read_us, record.missed = now.raw, now.boottime_us, None
-        return self._counted(zone, record, outcome, use, duration_us)
+        outcome = outcome_of(record.raw, raw, interval)
+        record.raw, record.read_us, record.missed = raw, now.boottime_us, None
+        drawn = self._counted(zone, record, outcome, use, duration_us)
+        if drawn is None:
+            parts.broken = True
+        else:
+            parts.energy_uj += drawn.energy_uj
+        return drawn
 
     def _counted(
         self,
@@ -134,34 +179,56 @@ class ZoneEnergy:
     ) -> _Drawn | None:
         match outcome:
             case Rebaseline(reason):
-                self._gap(zone, reason)
+                self._gap(zone.name, reason)
                 record.power_uw = 0
                 return None
             case Energy(energy_uj, estimated):
                 if estimated or duration_us > _LONGEST_CERTAIN_US:
-                    self._gap(zone, "estimated")
+                    self._gap(zone.name, "estimated")
                 record.total_uj += energy_uj
                 record.power_uw = energy_uj * 1_000_000 // duration_us
                 return _Drawn(energy_uj, duration_us, use)
 
     def _baseline(self, zone: Zone, raw: int, boottime_us: int) -> None:
-        key = (zone.name, zone.stream.source)
-        record = self._snapshot.zones.setdefault(key, ZoneRecord(zone.stream, raw, boottime_us))
+        record = ZoneRecord(zone.stream, raw, boottime_us)
+        record = self._snapshot.zones.setdefault(zone.key, record)
         record.raw, record.read_us, record.missed = raw, boottime_us, None
 
-    def _miss(self, zone: Zone, record: ZoneRecord, now: _Now) -> None:
-        """Remember who used the node, for when the zone's energy becomes known."""
+    def _miss(self, zone: Zone, record: ZoneRecord, now: _Now) -> bool:
+        """Remember who used the node, for when the zone's energy becomes known.
+
+        Returns whether it is too late for that.
+        """
         if record.missed is None:
-            self._gap(zone, "unreadable")
+            self._gap(zone.name, "unreadable")
         record.missed = now.use if record.missed is None else merge(record.missed, now.use)
         record.power_uw = 0
-        if now.boottime_us - record.read_us > _LONGEST_MISS_US:
-            record.raw = record.missed = None
-            self._gap(zone, "lost")
+        if now.boottime_us - record.read_us <= _LONGEST_MISS_US:
+            return False
+        record.raw = record.missed = None
+        self._gap(zone.name, "lost")
+        return True
 
-    def _gap(self, zone: Zone, reason: str) -> None:
-        _log.warning("gap", extra={"zone": zone.name, "reason": reason})
-        key = (zone.name, reason)
+    def _retire_all_but(self, staying: Set[Key]) -> bool:
+        """Close zones whose sensor was read for the last time; returns whether energy was lost.
+
+        In that tick the one that follows was read as well, so that only a zone that could not be
+        read has lost something.
+        """
+        lost = False
+        for key, record in self._snapshot.zones.items():
+            if key in staying or record.raw is None:
+                continue
+            if record.missed is not None:
+                self._gap(key[0], "lost")
+                lost = True
+            record.raw = record.missed = None
+            record.power_uw = 0
+        return lost
+
+    def _gap(self, name: str, reason: str) -> None:
+        _log.warning("gap", extra={"zone": name, "reason": reason})
+        key = (name, reason)
         self._snapshot.gaps[key] = self._snapshot.gaps.get(key, 0) + 1
 
     def _expected_watts(self, zone: Zone, use: NodeUse, duration_us: int) -> float:

@@ -17,6 +17,7 @@ from carbonaware_agent.readings import Reader
 from carbonaware_agent.resumption import Machine, resume
 from carbonaware_agent.settings import parse
 from carbonaware_agent.sources.cpu_time import CpuTime
+from carbonaware_agent.sources.sensor_set import SensorSet
 from carbonaware_agent.store import StateFolder
 from carbonaware_agent.workloads.cgroups import Cgroups
 from carbonaware_agent.workloads.pods import PodDirectory
@@ -47,7 +48,7 @@ class Running:
             Reader(
                 self.clock,
                 CpuTime(root / "proc"),
-                [self.sensor],
+                SensorSet([lambda: self.sensor], model=lambda: None, now_us=now[0]),
                 Cgroups(root / "sys/fs/cgroup"),
             ),
             Meter(snapshot, owners, PodDirectory(), Rules(2, IdlePolicy.REQUESTS)),

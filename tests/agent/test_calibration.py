@@ -49,7 +49,7 @@ class LoadedMachine:
         self.bench = Bench(
             self.clock,
             CpuTime(folder / "proc"),
-            sensors(Host(folder), maximum_watts=None),
+            sensors(Host(folder), 0, maximum_watts=None).in_force,
             2,
             load=self._loaded,
             sleep=self._pass,
@@ -124,7 +124,8 @@ class TestProcedure:
 
     def test_without_a_counter_it_refuses(self, tmp_path):
         """A model would only be measured by itself."""
-        found = sensors(Host(HostTree(tmp_path, cpuinfo=GUEST_CPUINFO).root), maximum_watts=100)
+        host = Host(HostTree(tmp_path, cpuinfo=GUEST_CPUINFO).root)
+        found = sensors(host, 0, maximum_watts=100).in_force
 
         with pytest.raises(CalibrationError, match="source found: shape"):
             Bench(FakeClock(), None, found, 2, load=None, sleep=None)

@@ -161,8 +161,8 @@ class TestChoice:
 class TestAgent:
     def found(self, tree: HostTree, folder) -> list[Stream]:
         """The streams of the package's sensors."""
-        found = sensors(Host(tree.root), maximum_watts=300, curves=folder)
-        return [zone.stream for sensor in found for zone in sensor.zones if sensor.name != "nvml"]
+        found = sensors(Host(tree.root), 0, maximum_watts=300, curves=folder).in_force
+        return [zone.stream for sensor in found for zone in found[sensor] if sensor.name != "nvml"]
 
     @pytest.fixture
     def folder(self, tmp_path):

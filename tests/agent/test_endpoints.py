@@ -86,6 +86,7 @@ class TestMetrics:
 
         assert {
             "carbonaware_node_energy_joules_total",
+            "carbonaware_node_platform_energy_joules_total",
             "carbonaware_node_power_watts",
             "carbonaware_node_idle_power_watts",
             "carbonaware_node_attributed_joules_total",

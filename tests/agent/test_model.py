@@ -132,10 +132,11 @@ class TestCpuTime:
 class TestSelection:
     def found(self, tree: HostTree, maximum_watts: float | None = None) -> list[str]:
         """Streams of the sensors found, whether or not this machine has GPUs."""
+        found = sensors(Host(tree.root), 0, maximum_watts=maximum_watts)
         return [
             "/".join(zone.stream)
-            for sensor in sensors(Host(tree.root), maximum_watts=maximum_watts)
-            for zone in sensor.zones
+            for sensor, zones in found.in_force.items()
+            for zone in zones
             if sensor.name != "nvml"
         ]
 

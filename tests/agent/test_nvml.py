@@ -93,22 +93,22 @@ class TestModule:
         """Grace Hopper supports only the module's scope: nothing else may count its processor."""
         driver.show(a_gpu(module=400_000))
 
-        assert Nvml().contains_processor
+        assert Nvml().zones[0].contains_processor
 
     def test_the_processor_of_a_module_is_counted_once(self, driver, tmp_path):
         """No model of the package is added to a figure that contains it."""
         host = Host(HostTree(tmp_path / "host").root)
         driver.show(a_gpu(module=400_000))
 
-        found = sensors(host, maximum_watts=500)
+        found = sensors(host, 0, maximum_watts=500)
 
-        assert ["gpu/GPU-a"] == [zone.name for sensor in found for zone in sensor.zones]
+        assert {("gpu/GPU-a", "nvml_counter")} == found.keys
 
     def test_a_card_with_a_scope_of_its_own_is_no_module(self, driver):
         """A card that shows both, or neither as old drivers do, is a GPU alone."""
         driver.show(a_gpu("GPU-a", instant=71_000, module=400_000), a_gpu("GPU-b", power=70_000))
 
-        assert not Nvml().contains_processor
+        assert not any(zone.contains_processor for zone in Nvml().zones)
 
 
 class TestFailures:

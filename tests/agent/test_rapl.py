@@ -51,8 +51,8 @@ class TestZones:
             ),
             pytest.param(
                 {"intel-rapl:0": "package-0", "intel-rapl:1": "psys"},
-                ["package-0"],
-                id="psys contains everything",
+                ["package-0", "platform"],
+                id="psys is a platform",
             ),
             pytest.param(
                 {
@@ -69,6 +69,36 @@ class TestZones:
                 id="the MMIO twin repeats a package",
             ),
             pytest.param({"intel-rapl-mmio:0": "package-0"}, ["package-0"], id="MMIO alone"),
+            pytest.param(
+                {
+                    "intel-rapl:0": "package-0",
+                    "intel-rapl-mmio:0": "package-0",
+                    "intel-rapl-mmio:0:0": "dram",
+                    "intel-rapl-mmio:1": "package-1",
+                },
+                ["package-0", "dram-0", "package-1"],
+                id="of the MMIO tree what the other lacks",
+            ),
+            pytest.param(
+                {"intel-rapl:0": "package-0-die-0", "intel-rapl-mmio:0": "package-0"},
+                ["package-0-die-0"],
+                id="an MMIO twin that knows no dies",
+            ),
+            pytest.param(
+                {"intel-rapl:0": "package-0", "intel-rapl:1": "package-0"},
+                ["package-0"],
+                id="a name that occurs twice is one zone",
+            ),
+            pytest.param(
+                {
+                    "intel-rapl:1": "package-1",
+                    "intel-rapl:1:1": "dram",
+                    "intel-rapl:0": "package-0-die-1",
+                    "intel-rapl:0:0": "dram",
+                },
+                ["package-0-die-1", "dram-0-die-1", "package-1", "dram-1"],
+                id="memory is named after what it lies in",
+            ),
         ],
     )
     def test_each_joule_is_counted_in_one_zone(self, tree, zones, counted):
@@ -95,6 +125,22 @@ class TestZones:
 
         assert () == opened(tree).zones
         assert 85 == thermal_design_watts(tree.root / "sys/class/powercap")
+
+    def test_capping_that_is_off_does_not_stop_the_counter(self, tree):
+        """The kernel's `enabled` is about power limits; without any it is 0."""
+        tree.rapl(1)
+        tree.write("sys/class/powercap/intel-rapl:0/enabled", "0")
+
+        assert ["package-0"] == [zone.name for zone in opened(tree).zones]
+
+    @pytest.mark.parametrize("name", [b"\xff\xfe", b"", b"package-0" + b"x" * 10**6])
+    def test_a_zone_with_a_name_that_says_nothing_is_left_out(self, tree, name):
+        """Undecodable, empty or endless; the others count."""
+        tree.rapl(1, zone="intel-rapl:1", name="package-1")
+        tree.rapl(1)
+        (tree.root / "sys/class/powercap/intel-rapl:0/name").write_bytes(name)
+
+        assert ["package-1"] == [zone.name for zone in opened(tree).zones]
 
     def test_design_power_is_unknown_when_a_socket_does_not_state_it(self, tree):
         """Half of the power would be a wrong number."""
@@ -156,6 +202,32 @@ class TestEnergy:
 
         assert isinstance(result, Energy)
         assert result.estimated
+
+    @pytest.mark.parametrize("known", [None, "0", "unlimited"])
+    def test_without_a_range_a_fall_is_a_new_baseline(self, tree, known):
+        """It may be a wrap or a counter set anew; a rise is still energy."""
+        file = tree.rapl(1).with_name("max_energy_range_uj")
+        file.unlink()
+        if known is not None:
+            file.write_text(known)
+        rapl = opened(tree)
+
+        fall = rapl.energy(rapl.zones[0], 900, 100, Interval(SECOND_US))
+        rise = rapl.energy(rapl.zones[0], 100, 900, Interval(SECOND_US))
+        assert (Rebaseline("reset"), Energy(800)) == (fall, rise)
+
+    def test_each_socket_wraps_by_itself(self, tree):
+        """Sockets may have ranges of their own, so differences are added and never counters."""
+        tree.rapl(1, range_uj=RANGE_UJ)
+        tree.rapl(1, zone="intel-rapl:1", name="package-1", range_uj=SMALL_RANGE_UJ)
+        rapl = opened(tree)
+        second = Interval(SECOND_US)
+
+        drawn = [
+            rapl.energy(rapl.zones[0], RANGE_UJ - 10, 5, second),
+            rapl.energy(rapl.zones[1], SMALL_RANGE_UJ - 10, 7, second),
+        ]
+        assert [Energy(15), Energy(17)] == drawn
 
     def test_more_than_any_processor_draws_is_a_new_baseline(self, package):
         """A counter that was set anew must not become 200 kJ of a pod."""

@@ -1,6 +1,6 @@
 """Measuring a machine's power at a load, by the sensors that the agent uses."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -38,15 +38,16 @@ class _Reading:
 class Bench:
     """A machine whose power can be measured at any load.
 
-    load: makes a load of so many percent for the length of a `with` block. sleep: lets seconds
-    pass. Raises CalibrationError: no sensor counts the energy of its packages.
+    sensors: those to read, each with the zones that are taken from it. load: makes a load of so
+    many percent for the length of a `with` block. sleep: lets seconds pass.
+    Raises CalibrationError: no sensor counts the energy of its packages.
     """
 
     def __init__(
         self,
         clock: Clock,
         cpu_time: CpuTime,
-        sensors: Sequence[Sensor],
+        sensors: Mapping[Sensor, Sequence[Zone]],
         vcpus: int,
         *,
         load: Callable[[float], AbstractContextManager[object]],
@@ -114,11 +115,11 @@ class Bench:
         return total_uj
 
 
-def _package_zones(sensors: Sequence[Sensor]) -> list[tuple[Sensor, Zone]]:
+def _package_zones(sensors: Mapping[Sensor, Sequence[Zone]]) -> list[tuple[Sensor, Zone]]:
     packages = [
         (sensor, zone)
-        for sensor in sensors
-        for zone in sensor.zones
+        for sensor, zones in sensors.items()
+        for zone in zones
         if zone.stream.zone == "package"
     ]
     measured = [each for each in packages if each[1].stream.source not in MODELLED]

@@ -47,10 +47,11 @@ def _bench(host: Host, processor: Processor) -> Bench:
         # At 0 % not even workers that do nothing: they would wake each CPU 20 times a second.
         return Load(percent, cpus) if percent else nullcontext()
 
+    clock = SystemClock()
     return Bench(
-        SystemClock(),
+        clock,
         CpuTime(host.proc),
-        sensors(host, maximum_watts=None),
+        sensors(host, clock.boottime_us(), maximum_watts=None).in_force,
         processor.vcpus,
         load=load,
         sleep=time.sleep,

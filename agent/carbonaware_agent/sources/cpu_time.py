@@ -23,3 +23,7 @@ class CpuTime:
         if not line or line[0] != b"cpu" or len(line) <= max(_BUSY_COLUMNS):
             raise ValueError("the first line of /proc/stat must be the sum over all processors")
         return sum(int(line[column]) for column in _BUSY_COLUMNS) * _MICROSECONDS_PER_TICK
+
+    def close(self) -> None:
+        """Close /proc/stat."""
+        self._file.close()

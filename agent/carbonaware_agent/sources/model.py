@@ -156,3 +156,7 @@ class ModelledPackage:
         """Power at the mean load between the readings, times the duration."""
         load = (after - before) / (self._vcpus * interval.duration_us)
         return Energy(round(self._model.watts(load) * interval.duration_us))
+
+    def close(self) -> None:
+        """Close /proc/stat."""
+        self._cpu_time.close()

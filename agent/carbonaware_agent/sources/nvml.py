@@ -16,8 +16,7 @@ class NvmlUnavailableError(Exception):
 class Nvml:
     """The GPUs of this machine. `gpus` are its cards, which others may ask more about.
 
-    contains_processor: the figures include the processor, as on Grace Hopper modules, so that no
-    other source may be counted for it. Raises NvmlUnavailableError: there are no GPUs.
+    Raises NvmlUnavailableError: there are no GPUs.
     """
 
     name = "nvml"
@@ -40,7 +39,6 @@ class Nvml:
             self.close()
             raise NvmlUnavailableError("no GPU can be measured")
         self.zones = tuple(gpu.zone for gpu in self.gpus)
-        self.contains_processor = any(gpu.whole_module for gpu in self.gpus)
 
     def close(self) -> None:
         """Let go of the driver, so that another `Nvml` finds it anew after it was reloaded."""

@@ -22,7 +22,6 @@ class Gpu:
 
     handle: NVML's. minor: of its device file /dev/nvidia<minor>; None where NVML does not say.
     read: millijoules since the driver was loaded, or microwatts now; raises NVMLError.
-    whole_module: its figures include the processor that shares its module.
     """
 
     uuid: str
@@ -31,7 +30,6 @@ class Gpu:
     handle: Any
     zone: Zone
     read: Callable[[], int] = field(compare=False)
-    whole_module: bool = False
 
 
 def find_gpus(nvml: Any) -> Iterator[Gpu]:
@@ -74,10 +72,11 @@ def _gpu(nvml: Any, handle: Any, uuid: str) -> Gpu | None:
             Stream(name, source, CHIP),
             maximum_watts=limit_mw / 1000 if limit_mw else None,
             error_ratio=POWER_ERROR_RATIO if source == POWER else None,
+            # Grace Hopper refuses the scope of the GPU alone, and its counter is the module's too.
+            contains_processor=power_field is not None
+            and power_field[1] == nvml.NVML_POWER_SCOPE_MODULE,
         ),
         read,
-        # Grace Hopper refuses the scope of the GPU alone, and then its counter is the module's too.
-        whole_module=power_field is not None and power_field[1] == nvml.NVML_POWER_SCOPE_MODULE,
     )
 
 

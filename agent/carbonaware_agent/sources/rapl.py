@@ -1,7 +1,7 @@
-"""RAPL energy counters of the powercap tree: packages and their memory.
+"""RAPL energy counters of the powercap tree: packages, their memory, and psys.
 
-Core and uncore lie inside a package, psys contains everything, and the MMIO tree repeats the
-package: adding any of them would count energy twice.
+Core and uncore lie inside a package and the MMIO tree repeats it: adding any of them would count
+energy twice. psys sees the whole platform, so it is a zone of that kind.
 """
 
 import contextlib
@@ -10,8 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from carbonaware_agent.kept_file import KeptFile
-from carbonaware_agent.sources.sensor import CHIP, Energy, Interval, Rebaseline, Stream, Zone
+from carbonaware_agent.kept_file import KeptFile, beginning
+from carbonaware_agent.sources.psys_trial import PSYS
+from carbonaware_agent.sources.sensor import (
+    CHIP,
+    PLATFORM,
+    Energy,
+    Interval,
+    Rebaseline,
+    Stream,
+    Zone,
+)
 
 # No package or memory zone draws this; a larger difference is a counter that was set anew.
 _IMPLAUSIBLE_WATTS = 3000
@@ -22,9 +31,11 @@ _CONTROL_TYPES = ("intel-rapl", "intel-rapl-mmio")
 
 @dataclass(frozen=True, slots=True)
 class _Counter:
+    """A zone's folder. range_uj: where it wraps; None where the kernel does not say."""
+
     zone: Zone
     folder: Path
-    range_uj: int
+    range_uj: int | None
 
 
 class Rapl:
@@ -33,15 +44,14 @@ class Rapl:
     name = "rapl"
 
     def __init__(self, powercap: Path) -> None:
-        self._ranges: dict[str, int] = {}
+        self._ranges: dict[str, int | None] = {}
         self._files: dict[str, KeptFile] = {}
         zones = []
         for counter in _counters(powercap):
             # Since 2020 the kernel lets only root read counters (CVE-2020-8694).
             with contextlib.suppress(OSError, ValueError):
-                file = KeptFile(counter.folder / "energy_uj")
-                int(file.read())
-                self._files[counter.zone.name] = file
+                int(beginning(counter.folder / "energy_uj"))
+                self._files[counter.zone.name] = KeptFile(counter.folder / "energy_uj")
                 self._ranges[counter.zone.name] = counter.range_uj
                 zones.append(counter.zone)
         self.zones = tuple(zones)
@@ -57,15 +67,27 @@ class Rapl:
     def energy(
         self, zone: Zone, before: int, after: int, interval: Interval
     ) -> Energy | Rebaseline:
-        """The difference of two counter values, with as many wraps as the expected power needs."""
+        """The difference of two counter values, with as many wraps as the expected power needs.
+
+        Without a range a wrap cannot be told from a counter that was set anew.
+        """
         range_uj = self._ranges[zone.name]
-        difference = (after - before) % range_uj
-        expected_uj = interval.expected_watts * interval.duration_us
-        wraps = max(0, round((expected_uj - difference) / range_uj))
+        if range_uj is None and after < before:
+            return Rebaseline("reset")
+        difference = after - before if range_uj is None else (after - before) % range_uj
         if difference > _IMPLAUSIBLE_WATTS * interval.duration_us:
             return Rebaseline("implausible")
+        if range_uj is None:
+            return Energy(difference)
+        expected_uj = interval.expected_watts * interval.duration_us
+        wraps = max(0, round((expected_uj - difference) / range_uj))
         certain = _EXPECTED_WATTS_ERROR * expected_uj < range_uj / 2
         return Energy(difference + wraps * range_uj, estimated=not certain)
+
+    def close(self) -> None:
+        """Close the counters' files."""
+        for file in self._files.values():
+            file.close()
 
 
 def thermal_design_watts(powercap: Path) -> float | None:
@@ -80,14 +102,22 @@ def thermal_design_watts(powercap: Path) -> float | None:
 
 
 def _counters(powercap: Path) -> Iterator[_Counter]:
-    """Package and memory zones, each once."""
+    """Package, memory and psys zones, each once."""
     seen: set[str] = set()
     for control_type in _CONTROL_TYPES:
+        # A whole package repeats its dies: the twin may know one and the other tree the other.
+        known = {_socket(name) for name in seen}
         for folder in sorted(powercap.glob(f"{control_type}:*"), key=_position):
             counter = _counter(folder)
-            if counter is not None and counter.zone.name not in seen:
+            if counter is None or counter.zone.name in seen:
+                continue
+            if _socket(counter.zone.name) not in known:
                 seen.add(counter.zone.name)
                 yield counter
+
+
+def _socket(name: str) -> str:
+    return name.partition("-die-")[0]
 
 
 def _position(folder: Path) -> list[int]:
@@ -96,21 +126,31 @@ def _position(folder: Path) -> list[int]:
 
 def _counter(folder: Path) -> _Counter | None:
     try:
-        name = (folder / "name").read_text().strip()
+        name = beginning(folder / "name")
         if name == "dram":
-            package = (folder.parent / folder.name.rpartition(":")[0] / "name").read_text().strip()
+            package = beginning(folder.parent / folder.name.rpartition(":")[0] / "name")
             name = package.replace("package", "dram", 1)
-        range_uj = int((folder / "max_energy_range_uj").read_text())
     except (OSError, ValueError):
         return None
+    # The file `enabled` says whether power is capped, not whether energy is counted: on machines
+    # without a limit it is 0 beside a good counter.
+    range_uj = _positive(folder / "max_energy_range_uj")
+    if name == "psys":
+        return _Counter(Zone(PLATFORM, PSYS, always_moves=True), folder, range_uj)
     kind = re.fullmatch(r"(package|dram)-\d+(?:-die-\d+)?", name)
-    if kind is None or range_uj <= 0:
+    if kind is None:
         return None
-    zone = Zone(name, Stream(kind[1], "rapl", CHIP), maximum_watts=_maximum_watts(folder))
+    maximum_uw = _positive(folder / "constraint_0_max_power_uw")
+    zone = Zone(
+        name,
+        Stream(kind[1], "rapl", CHIP),
+        maximum_watts=None if maximum_uw is None else maximum_uw / 1e6,
+        always_moves=True,
+    )
     return _Counter(zone, folder, range_uj)
 
 
-def _maximum_watts(folder: Path) -> float | None:
+def _positive(file: Path) -> int | None:
     with contextlib.suppress(OSError, ValueError):
-        return int((folder / "constraint_0_max_power_uw").read_text()) / 1e6 or None
+        return max(0, int(beginning(file))) or None
     return None

@@ -1,7 +1,7 @@
 """The port that every source of energy keeps.
 
-A sensor shows raw cumulative values, which the agent saves; the energy of an interval is what the
-sensor makes of two of them. So an interval that spans a crash is computed like any other.
+A sensor shows raw values, which the agent saves; the energy of an interval is what the sensor
+makes of two of them. So an interval that spans a crash is computed like any other.
 """
 
 from dataclasses import dataclass
@@ -9,13 +9,16 @@ from typing import NamedTuple, Protocol
 
 CHIP = "chip"
 WALL = "wall"
+# The kind of a zone that sees the whole node; it is never added to the others.
+PLATFORM = "platform"
 
 
 class Stream(NamedTuple):
     """Energy of one kind and one origin; energies of different streams are never added.
 
-    zone: package, dram or gpu/<uuid>. source: rapl, nvml_counter, nvml_power, curve, shape or tdp.
-    boundary: chip, or wall for figures that include the whole server.
+    zone: package, dram, gpu/<uuid or PCI address>, other or platform. source: rapl, hwmon,
+    nvml_counter, nvml_power, curve, shape or tdp. boundary: chip, or wall for figures that include
+    the whole server.
     """
 
     zone: str
@@ -23,12 +26,17 @@ class Stream(NamedTuple):
     boundary: str
 
 
+Key = tuple[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Zone:
     """A part of the node with a power of its own.
 
     name: as the node's series show it, e.g. package-0. maximum_watts: None where unknown.
-    idle_watts: where it is known by construction. error_ratio: stated relative error of a model.
+    idle_watts: where it is known by construction. error_ratio: stated relative error.
+    always_moves: a counter that stands still for a minute is not one. contains_processor: so that
+    no package or memory may be counted beside it.
     """
 
     name: str
@@ -36,6 +44,13 @@ class Zone:
     maximum_watts: float | None = None
     idle_watts: float | None = None
     error_ratio: float | None = None
+    always_moves: bool = False
+    contains_processor: bool = False
+
+    @property
+    def key(self) -> Key:
+        """Name and source: what a zone is counted under."""
+        return self.name, self.stream.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +87,7 @@ class Sensor(Protocol):
     zones: tuple[Zone, ...]
 
     def read(self) -> dict[str, int]:
-        """Raw cumulative values by zone name; a zone that could not be read is left out."""
+        """Raw values by zone name; a zone that could not be read is left out."""
         ...
 
     def energy(
@@ -80,3 +95,15 @@ class Sensor(Protocol):
     ) -> Energy | Rebaseline:
         """The energy between two raw values of a zone."""
         ...
+
+    def close(self) -> None:
+        """Give back what it holds open; it is not read again."""
+        ...
+
+
+class Reading(NamedTuple):
+    """The raw value of a zone at one instant; None when it could not be read."""
+
+    sensor: Sensor
+    zone: Zone
+    raw: int | None
