@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 CLUSTER ?= testbed
 
-.PHONY: demo test unit lint bench generate testbed-deps constraints clean
+.PHONY: demo test unit lint bench conformance generate testbed-deps constraints clean
 .DEFAULT_GOAL := unit
 
 $(VENV)/.installed: constraints.txt pyproject.toml
@@ -37,6 +37,9 @@ lint: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks
+
+conformance: $(VENV)/.installed  ## energy of pods against the truth, beside other agents' formulas; writes docs/conformance.md
+	PYTHONPATH=tests $(BIN)/python -m conformance docs/conformance.md
 
 generate: $(VENV)/.installed  ## write the files that are made from code: crds/, docs/metrics-*.md
 	$(BIN)/python -m carbonaware_operator.api.crds crds

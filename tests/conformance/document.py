@@ -1,0 +1,114 @@
+"""The page docs/conformance.md: what the tables of the report mean, with the tables in it."""
+
+from collections.abc import Mapping
+
+_PAGE = """\
+# Conformance: is a pod's energy right?
+
+Made by `make conformance`, which needs no special hardware and takes a few seconds; do not edit. A
+test compares this page with a fresh run.
+
+The kit in `tests/conformance/` plays a node whose energy is known exactly: a load, a power curve,
+pods that come and go, counters that wrap, fail or are not read for a while. The scenarios are
+tables in `scenarios.py`. It writes what such a node shows (RAPL, `/proc/stat`, cgroups, a GPU
+driver) as files, and the real agent reads them with nothing replaced but its clock and its watch of
+the API server. Everything stated about the agent below is read from the text of its `/metrics`.
+
+The published formulas of Kepler (0.10 and later), Scaphandre and CEEMS are fed the same readings at
+the same instants. They were written anew from the sources that `peers.py` names; what is compared
+is a formula, not a program at work. Where a source leaves a choice, the one that favours the other
+agent was taken: a reading every second (their defaults are 5 to 30 s), a reader of their counters
+that never misses one, no rounding.
+
+## What truth means here
+- The node's energy is what its zones drew, in whole microjoules.
+- A pod's **dynamic** energy is its share, by CPU time, of what the node drew beyond its idle power,
+  in each quarter of a second.
+- **Idle** power has no true owner. It is reported apart; the agent's rule (what a pod reserved, or
+  used if that was more) is checked for exactness, not for justice.
+
+A ratio is attributed over true energy: 1 is right, 0.25 a quarter of it.
+
+## By load level
+Dynamic energy of three pods. What the agent knows makes its column: `calibrated` has counters and
+the machine's idle power (`--idle-watts`), `learned` had five quiet minutes to learn it, `estimated`
+takes 22 % of maximum power. The last two have no counters: `curve` was measured on a sibling at 0,
+10, 50 and 100 % load, `shape` is the median of servers since 2019 times known maximum power.
+
+Kepler and Scaphandre multiply energy by utilisation, so their formula gives u P(u) where the truth
+is P(u) - P(0). CEEMS divides all of the energy, idle power included, by CPU time: its ratio says
+how much more than its dynamic energy a pod is charged, which is its intention and no fault.
+
+Median of servers since 2019 (SPECpower), 22 % of maximum power when idle:
+```text
+{levels-median}
+```
+
+A server of 2004-2010, 47 % when idle, straight. Here maximum power says little about idle power:
+```text
+{levels-old}
+```
+
+Package of an EPYC 8024P as RAPL measured it (codecarbon's recordings), nearly nothing when idle and
+steep at first. `estimated` and `shape` are poor guesses here, as they would be on this machine:
+```text
+{levels-steep}
+```
+
+`learned` is below 1 because quiet is not idle: the daemons of a node draw a little power, which is
+taken for idle power.
+
+## By scenario
+Dynamic energy of all pods, on processors and memory:
+```text
+{pods}
+```
+
+The pod that is farthest from its truth:
+```text
+{worst}
+```
+
+Pods that ended, in scenarios that have some:
+```text
+{ended}
+```
+
+The energy of the node, as a reader of its counter (every 30 s) or gauge (every second) sees it:
+```text
+{node}
+```
+
+Energy of pods on GPUs, in joules (Kepler: a power sample times the interval):
+```text
+{gpus}
+```
+
+## The agent's books
+Residual: joules that are missing between zones and components, components and pods, pods and
+owners, from the page's exact decimals. Idle of pods: idle energy charged to pods over what the rule
+gives when idle power is known. Gaps told: intervals that the agent itself reports as unreadable or
+only estimated.
+```text
+{books}
+```
+
+## What the scenarios cannot show
+- Power depends on more than load: frequency, vector instructions, temperature, what runs on the
+  sibling thread. CPU time is blind to all of it, here and in every formula above, and so is this
+  truth. Published models with performance counters reach a few percent on real machines.
+- RAPL's own error, and what lies outside the package: fans, disks, power supplies.
+- Within one reading only means are known. Where power bends with load and pods take turns within
+  it, the division is by the mean: the swing at 5 s, and pods that live for half a second, show it.
+- Memory has no calibrated idle power, and until the first minute is over none at all.
+- Other programs are judged by their formulas. Their real readings, delays and defaults may be
+  better or worse.
+"""
+
+
+def rendered(tables: Mapping[str, str]) -> str:
+    """The page with the tables of the report, by their names."""
+    page = _PAGE
+    for name, table in tables.items():
+        page = page.replace(f"{{{name}}}", table)
+    return page

@@ -1,0 +1,200 @@
+"""A node that runs a scenario: what its counters show, and what is true of every pod.
+
+True dynamic energy of a pod is its share, by CPU time, of what the node draws beyond idle in each
+quarter of a second. Who causes idle power no physics can say: it goes by what a pod reserved, or
+used if that was more, over each second.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from conformance.scenarios import Pod, Scenario
+
+STEP_SECONDS = 0.25
+_STEP_US = 250_000
+
+
+@dataclass(slots=True)
+class Parts:
+    """Energy of a pod in microjoules; fractions, as truth need not be divisible."""
+
+    dynamic: float = 0.0
+    idle: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything that can be read on the node at one instant; cumulative.
+
+    counters: microjoules by RAPL zone, None where the read fails. busy_us: of all processors, in
+    the ticks of /proc/stat. pods: CPU time of the pods that are there now. slices: CPU time by
+    QoS slice, ended pods included. gpu_uj: by UUID. gpu_watts: by pod, at this instant.
+    """
+
+    second: float
+    counters: Mapping[str, int | None]
+    busy_us: int
+    daemons_us: int
+    pods: Mapping[str, int]
+    slices: Mapping[str, int]
+    gpu_uj: Mapping[str, int]
+    gpu_watts: Mapping[str, float]
+
+
+@dataclass(slots=True)
+class Truth:
+    """What really happened so far. nodes: microjoules by zone kind. pods: by pod and zone kind.
+
+    system: dynamic energy of the host's own processes by zone kind.
+    """
+
+    nodes: dict[str, int] = field(default_factory=dict)
+    pods: dict[tuple[str, str], Parts] = field(default_factory=dict)
+    system: dict[str, float] = field(default_factory=dict)
+
+    def of(self, pod: str, zone: str) -> Parts:
+        """The energy of a pod in a zone kind."""
+        return self.pods.setdefault((pod, zone), Parts())
+
+
+class Node:
+    """Runs a scenario, step by step."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.truth = Truth()
+        machine = scenario.machine
+        self.zones = [f"package-{socket}" for socket in range(machine.sockets)]
+        if machine.dram_watts is not None:
+            self.zones += [f"dram-{socket}" for socket in range(machine.sockets)]
+        self._second = 0.0
+        self._drawn = dict.fromkeys(self.zones, 0)
+        self._gpu_drawn = {gpu.uuid: 0 for gpu in machine.gpus}
+        self._used = {pod.name: 0 for pod in scenario.pods}
+        self._daemons_us = 0
+        self._this_second: dict[str, list[int]] = {}
+
+    def advance(self, second: float) -> None:
+        """Let time pass until a second."""
+        while self._second < second:
+            self._step()
+            self._second += STEP_SECONDS
+
+    def running(self) -> Iterator[Pod]:
+        """The pods whose cgroup is there now."""
+        return (pod for pod in self.scenario.pods if self._runs(pod))
+
+    def begun(self, pod: Pod) -> bool:
+        """Whether a pod is there or was."""
+        return pod.begin <= self._second
+
+    def reading(self) -> Reading:
+        """All counters as they are now."""
+        slices = {"kubepods": 0, "burstable": 0, "besteffort": 0}
+        for pod in self.scenario.pods:
+            for name in {"kubepods", pod.qos} & slices.keys():
+                slices[name] += self._used[pod.name]
+        gpus = self.scenario.machine.gpus
+        return Reading(
+            second=self._second,
+            counters={
+                zone: self._counter(zone) for zone in self.zones if self.scenario.knowledge.counters
+            },
+            # The kernel shows whole hundredths of a second.
+            busy_us=(slices["kubepods"] + self._daemons_us) // 10_000 * 10_000,
+            daemons_us=self._daemons_us,
+            pods={pod.name: self._used[pod.name] for pod in self.running()},
+            slices=slices,
+            gpu_uj=dict(self._gpu_drawn),
+            gpu_watts={
+                pod.name: gpus[pod.gpu].idle_watts + pod.gpu_watts(self._second)
+                for pod in self.running()
+                if pod.gpu is not None
+            },
+        )
+
+    def _runs(self, pod: Pod) -> bool:
+        return pod.begin <= self._second and (pod.end is None or self._second < pod.end)
+
+    def _counter(self, zone: str) -> int | None:
+        failing = any(start <= self._second < end for start, end in self.scenario.unreadable)
+        if failing and self.scenario.failing in ("", zone):
+            return None
+        machine = self.scenario.machine
+        # Sockets were not switched on together, so they do not wrap together.
+        begin_uj = machine.begin_uj + 2_000_000_000 * self.zones.index(zone)
+        return (begin_uj + self._drawn[zone]) % machine.range_uj
+
+    def _step(self) -> None:
+        running = list(self.running())
+        used = {pod.name: round(pod.cores(self._second) * _STEP_US) for pod in running}
+        daemons_us = round(self.scenario.daemons(self._second) * _STEP_US)
+        busy_us = sum(used.values()) + daemons_us
+        load = busy_us / (self.scenario.machine.vcpus * _STEP_US)
+        assert load <= 1, f"{self.scenario.name}: more work than processors at {self._second} s"
+        for pod, used_us in used.items():
+            self._used[pod] += used_us
+        self._daemons_us += daemons_us
+        for kind in self._kinds():
+            energy_uj = self._draw(kind, load)
+            idle_uj = self._watts(kind, 0.0) * _STEP_US
+            self._divide_dynamic(kind, energy_uj - idle_uj, used, busy_us)
+        for pod in running:
+            claim = self._this_second.setdefault(pod.name, [0, 0])
+            claim[0] += pod.request * _STEP_US // 1000
+            claim[1] += used[pod.name]
+        if (self._second + STEP_SECONDS) % 1 == 0:
+            self._divide_idle()
+        self._step_gpus(running)
+
+    def _watts(self, kind: str, load: float) -> float:
+        machine = self.scenario.machine
+        if kind == "package":
+            return machine.maximum_watts * machine.curve.at(load)
+        idle, full = machine.dram_watts or (0.0, 0.0)
+        return idle + (full - idle) * load
+
+    def _draw(self, kind: str, load: float) -> int:
+        """Let the zones of a kind draw a step's energy, each socket the same."""
+        zones = [zone for zone in self.zones if zone.startswith(kind)]
+        part_uj = round(self._watts(kind, load) * _STEP_US / len(zones))
+        for zone in zones:
+            self._drawn[zone] += part_uj
+        self.truth.nodes[kind] = self.truth.nodes.get(kind, 0) + part_uj * len(zones)
+        return part_uj * len(zones)
+
+    def _divide_dynamic(
+        self, kind: str, dynamic_uj: float, used: Mapping[str, int], busy_us: int
+    ) -> None:
+        if busy_us == 0:
+            return
+        for pod, used_us in used.items():
+            self.truth.of(pod, kind).dynamic += dynamic_uj * used_us / busy_us
+        system_uj = dynamic_uj * (busy_us - sum(used.values())) / busy_us
+        self.truth.system[kind] = self.truth.system.get(kind, 0.0) + system_uj
+
+    def _divide_idle(self) -> None:
+        """Divide the idle energy of the second that ends now."""
+        claims = {pod: max(claim) for pod, claim in self._this_second.items()}
+        whole = max(self.scenario.machine.vcpus * 1_000_000, sum(claims.values()))
+        for kind in self._kinds():
+            idle_uj = self._watts(kind, 0.0) * 1_000_000
+            for pod, claim in claims.items():
+                self.truth.of(pod, kind).idle += idle_uj * claim / whole
+        self._this_second = {}
+
+    def _kinds(self) -> list[str]:
+        return sorted({zone.partition("-")[0] for zone in self.zones})
+
+    def _step_gpus(self, running: list[Pod]) -> None:
+        for index, gpu in enumerate(self.scenario.machine.gpus):
+            kind = f"gpu/{gpu.uuid}"
+            idle_uj = round(gpu.idle_watts * _STEP_US)
+            busy_uj = 0
+            for pod in running:
+                if pod.gpu == index:
+                    busy_uj = round(pod.gpu_watts(self._second) * _STEP_US)
+                    self.truth.of(pod.name, kind).dynamic += busy_uj
+                    self.truth.of(pod.name, kind).idle += idle_uj
+            self._gpu_drawn[gpu.uuid] += idle_uj + busy_uj
+            self.truth.nodes[kind] = self.truth.nodes.get(kind, 0) + idle_uj + busy_uj

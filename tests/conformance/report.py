@@ -1,0 +1,132 @@
+"""The report: every scenario through every formula, as aligned tables in one page of text."""
+
+from collections.abc import Callable, Sequence
+
+from conformance.comparison import (
+    AGENT,
+    CEEMS,
+    KEPLER,
+    SCAPHANDRE,
+    TOOLS,
+    agent_energy,
+    ended,
+    gaps,
+    idle_ratio,
+    is_gpu,
+    level_ratios,
+    node_ratio,
+    pod_ratio,
+    worst_pod,
+)
+from conformance.curves import MEDIAN, OLD, STEEP, Curve
+from conformance.replay import Outcome, outcome_of
+from conformance.scenarios import LEVELS, SCENARIOS, Knowledge, load_levels
+
+_CURVES = (MEDIAN, OLD, STEEP)
+
+Row = Sequence[str]
+
+
+def aligned(head: Row, rows: Sequence[Row]) -> str:
+    """A table in plain text: the first column to the left, all others to the right."""
+    table = [head, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    )
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def level_table(curve: Curve) -> str:
+    """Attributed over true dynamic energy at each load level, on machines of one curve."""
+    outcomes = {knowledge: outcome_of(load_levels(curve, knowledge)) for knowledge in Knowledge}
+    columns = {
+        str(knowledge): level_ratios(outcome.cuts, AGENT)[-len(LEVELS) :]
+        for knowledge, outcome in outcomes.items()
+    }
+    # The peers know no idle power, so any run with counters shows them alike.
+    cuts = outcomes[Knowledge.CALIBRATED].cuts
+    columns |= {tool: level_ratios(cuts, tool) for tool in (KEPLER, SCAPHANDRE, CEEMS)}
+    rows = [
+        (f"{level} %", *(_ratio(column[position]) for column in columns.values()))
+        for position, level in enumerate(LEVELS)
+    ]
+    return aligned(("load", *columns), rows)
+
+
+def tool_table(outcomes: Sequence[Outcome], cell: Callable[[Outcome, str], float | None]) -> str:
+    """A row for each scenario, a column for each tool."""
+    rows = [
+        (outcome.scenario.name, *(_ratio(cell(outcome, tool)) for tool in TOOLS))
+        for outcome in outcomes
+    ]
+    return aligned(("scenario", *TOOLS), rows)
+
+
+def books_table(outcomes: Sequence[Outcome]) -> str:
+    """What the agent's own page says of each scenario."""
+    rows = [
+        (
+            outcome.scenario.name,
+            f"{outcome.residual():f}",
+            _ratio(idle_ratio(outcome)),
+            str(gaps(outcome)),
+        )
+        for outcome in outcomes
+    ]
+    return aligned(("scenario", "residual J", "idle of pods", "gaps told"), rows)
+
+
+def gpu_table(outcomes: Sequence[Outcome]) -> str:
+    """GPU energy of each pod that holds one, in joules."""
+    rows = []
+    for outcome in outcomes:
+        for pod in outcome.scenario.pods:
+            true = [
+                parts
+                for (name, kind), parts in outcome.end.truth.pods.items()
+                if name == pod.name and is_gpu(kind)
+            ]
+            if pod.gpu is None:
+                continue
+            ours = [agent_energy(outcome, pod, part, gpu=True) for part in ("dynamic", "idle")]
+            joules = (
+                sum(parts.dynamic + parts.idle for parts in true),
+                sum(ours),
+                outcome.kepler_gpu_uj.get(pod.name, 0.0),
+            )
+            name = f"{outcome.scenario.name}: {pod.name}"
+            rows.append((name, *(f"{value / 1e6:.0f}" for value in joules)))
+    return aligned(("scenario", "true", AGENT, KEPLER), rows)
+
+
+def _ended_ratio(outcome: Outcome, tool: str) -> float | None:
+    return pod_ratio(outcome, tool, ended(outcome))
+
+
+def _all_ratio(outcome: Outcome, tool: str) -> float | None:
+    return pod_ratio(outcome, tool, outcome.scenario.pods)
+
+
+def tables() -> dict[str, str]:
+    """All tables by the mark that stands for them in the page."""
+    outcomes = [outcome_of(scenario) for scenario in SCENARIOS]
+    with_ends = [outcome for outcome in outcomes if ended(outcome)]
+    return {
+        "levels-median": level_table(MEDIAN),
+        "levels-old": level_table(OLD),
+        "levels-steep": level_table(STEEP),
+        "pods": tool_table(outcomes, _all_ratio),
+        "worst": tool_table(outcomes, worst_pod),
+        "node": tool_table(outcomes, node_ratio),
+        "ended": tool_table(with_ends, _ended_ratio),
+        "gpus": gpu_table(outcomes),
+        "books": books_table(outcomes),
+    }
