@@ -6,6 +6,7 @@ A sensor is added in `sources.selection`; a collector that is no sensor, in `_co
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from carbonaware_agent import __version__
 from carbonaware_agent.agent import Agent, Surroundings
@@ -36,14 +37,36 @@ def run(chosen: Settings, stop: threading.Event) -> None:
 
     Raises OSError, StateFolderInUseError or ApiUnconfiguredError: it cannot begin.
     """
-    clock, host = SystemClock(), Host(chosen.host_root)
+    clock, directory = SystemClock(), PodDirectory()
+    watch = _watch(chosen, directory, stop)
+    parts = assemble(chosen, clock, directory, watch)
+    _serve(chosen, parts.board, parts.agent)
+    parts.agent.run(stop, round(chosen.tick_seconds * 1e6))
+    parts.folder.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """An agent that is ready to run, what it shows and where it saves."""
+
+    agent: Agent
+    board: Board
+    folder: StateFolder
+
+
+def assemble(
+    chosen: Settings, clock: Clock, directory: PodDirectory, watch: PodWatch | None
+) -> Parts:
+    """Everything but threads: a caller may play the clock and the API server.
+
+    watch: what fills the directory. Raises OSError or StateFolderInUseError: it cannot begin.
+    """
+    host = Host(chosen.host_root)
     processor = host.processor()
     found = sensors(host, clock.boottime_us(), maximum_watts=chosen.max_watts, curves=chosen.curves)
     folder = StateFolder(chosen.state_dir, chosen.accounting_period_us)
     machine = _machine(chosen, clock, host, processor, found)
     snapshot, goes_on = resume(folder.load(machine.wall_us), folder.journal, machine)
-    directory = PodDirectory()
-    watch = _watch(chosen, directory, stop)
     owners = OwnerSeries(snapshot, folder.journal)
     board = Board(chosen.node_name, folder.journal)
     agent = Agent(
@@ -56,9 +79,7 @@ def run(chosen: Settings, stop: threading.Event) -> None:
         Surroundings(_collectors(watch), found.error_ratios),
         begun=goes_on,
     )
-    _serve(chosen, board, agent)
-    agent.run(stop, round(chosen.tick_seconds * 1e6))
-    folder.close()
+    return Parts(agent, board, folder)
 
 
 def _machine(

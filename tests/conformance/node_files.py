@@ -15,7 +15,7 @@ from carbonaware_agent.host import Host
 from carbonaware_agent.sources.curve import PowerCurve
 from carbonaware_agent.sources.curve_file import Calibration
 from conformance.node import Reading
-from conformance.scenarios import Knowledge, Pod, Scenario
+from conformance.scenarios import Pod, Scenario
 from fake_nvml import FakeNvml, a_gpu
 
 _CALIBRATED_LOADS = (0.0, 0.1, 0.5, 1.0)
@@ -75,10 +75,8 @@ class NodeFiles:
         return f"{folder}/pod{a_uid(self._scenario.pods.index(pod) + 1)}"
 
 
-def calibrations(scenario: Scenario, host: Host, folder: Path) -> Path | None:
-    """A folder with the curve that was measured on a sibling, if the scenario has one."""
-    if scenario.knowledge != Knowledge.CURVE:
-        return None
+def calibrations(scenario: Scenario, host: Host, folder: Path) -> Path:
+    """A folder with the curve that was measured on a sibling of the node."""
     machine = scenario.machine
     processor = host.processor()
     calibration = Calibration(

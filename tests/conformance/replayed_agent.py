@@ -7,18 +7,9 @@ tell is put into its pod directory, as following the server is another test's ma
 from pathlib import Path
 
 from agent_builders import HOUR, FakeClock, a_pod_manifest
-from carbonaware_agent.agent import Agent, Surroundings
-from carbonaware_agent.attribution.shares import IdlePolicy
-from carbonaware_agent.board import Board
+from carbonaware_agent import settings
 from carbonaware_agent.host import Host
-from carbonaware_agent.metering import Meter, Rules
-from carbonaware_agent.owners import OwnerSeries
-from carbonaware_agent.readings import Reader
-from carbonaware_agent.resumption import Machine, resume
-from carbonaware_agent.sources.cpu_time import CpuTime
-from carbonaware_agent.sources.selection import sensors
-from carbonaware_agent.store import StateFolder
-from carbonaware_agent.workloads.cgroups import Cgroups
+from carbonaware_agent.wiring import assemble
 from carbonaware_agent.workloads.pods import PodDirectory, parse_pod
 from conformance.node import Node
 from conformance.node_files import NodeFiles, calibrations
@@ -33,55 +24,23 @@ class ReplayedAgent:
 
     def __init__(self, node: Node, files: NodeFiles, folder: Path, clock: FakeClock) -> None:
         self._node = node
-        scenario = node.scenario
-        host = Host(files.tree.root)
-        knows_maximum = scenario.knowledge == Knowledge.SHAPE
-        found = sensors(
-            host,
-            maximum_watts=scenario.machine.maximum_watts if knows_maximum else None,
-            curves=calibrations(scenario, host, folder.with_name("curves")),
-        )
-        self._folder = StateFolder(folder, _PERIOD_SECONDS * 1_000_000)
-        zones = {(zone.name, zone.stream.source) for sensor in found for zone in sensor.zones}
-        machine = Machine(
-            host.boot_id(),
-            host.processor().name,
-            clock.boottime_us(),
-            clock.wall_us(),
-            _PERIOD_SECONDS * 1_000_000,
-            zones,
-        )
-        snapshot, goes_on = resume(
-            self._folder.load(clock.wall_us()), self._folder.journal, machine
-        )
         self._directory = PodDirectory()
-        self._board = Board("node", self._folder.journal)
-        rules = Rules(scenario.machine.vcpus, IdlePolicy.REQUESTS, _idle_uw(scenario))
-        owners = OwnerSeries(snapshot, self._folder.journal)
-        self._agent = Agent(
-            clock,
-            Reader(clock, CpuTime(host.proc), found, Cgroups(host.cgroups)),
-            Meter(snapshot, owners, self._directory, rules),
-            snapshot,
-            self._folder,
-            self._board,
-            Surroundings({}, {}),
-            begun=goes_on,
-        )
+        chosen = settings.parse(_flags(node.scenario, files.tree.root, folder), environment={})
+        self._parts = assemble(chosen, clock, self._directory, None)
         self._told: dict[str, bool] = {}
 
     def tick(self) -> None:
         """Let the agent read what the node's files show now."""
         self._tell()
-        self._agent.tick()
+        self._parts.agent.tick()
 
     def page(self) -> Page:
         """Its /metrics page."""
-        return Page((self._board.metrics() or b"").decode())
+        return Page((self._parts.board.metrics() or b"").decode())
 
     def kill(self) -> None:
         """End as SIGKILL would: only the lock on its folder is let go."""
-        self._folder.close()
+        self._parts.folder.close()
 
     def _tell(self) -> None:
         """What the API server says of the pods that began or ended since the last tick."""
@@ -102,11 +61,19 @@ def a_clock(scenario: Scenario) -> FakeClock:
     return FakeClock(wall=HOUR + _PERIOD_SECONDS - scenario.hour_at)
 
 
-def _idle_uw(scenario: Scenario) -> int | None:
+def _flags(scenario: Scenario, root: Path, folder: Path) -> list[str]:
+    """What the operator of the node would set."""
+    flags = [f"--host-root={root}", f"--state-dir={folder}"]
     machine = scenario.machine
-    if scenario.knowledge != Knowledge.CALIBRATED:
-        return None
-    return round(machine.maximum_watts * machine.curve.at(0.0) * 1e6)
+    match scenario.knowledge:
+        case Knowledge.CALIBRATED:
+            flags.append(f"--idle-watts={machine.maximum_watts * machine.curve.at(0.0)}")
+        case Knowledge.SHAPE:
+            flags.append(f"--max-watts={machine.maximum_watts}")
+        case Knowledge.CURVE:
+            curves = calibrations(scenario, Host(root), folder.with_name("curves"))
+            flags.append(f"--curves={curves}")
+    return flags
 
 
 def _manifest(number: int, pod: Pod, phase: str) -> dict[str, object]:
