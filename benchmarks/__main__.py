@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("forecast", "grid_faults", "grid_poll", "operator_idle")
+NAMES = ("agent_cost", "forecast", "grid_faults", "grid_poll", "operator_idle")
 
 
 def main(names: list[str]) -> None:
