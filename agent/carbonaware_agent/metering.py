@@ -4,7 +4,7 @@ A tick after a crash is a tick like any other, only longer: raw values, usage an
 so whatever passed while no agent ran is divided by the mean use over the gap.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from carbonaware_agent.attribution.apportion import apportion
@@ -106,7 +106,7 @@ class Meter:
 
         starts: the accounting periods that the portions lie in.
         """
-        growth: list[tuple[int, dict[SeriesKey, int]]] = [(start_us, {}) for start_us in starts]
+        growth: list[tuple[int, list[tuple[SeriesKey, int]]]] = [(start, []) for start in starts]
         for portion in portions:
             idle = self._idle(portion)
             attribution = attribute(
@@ -117,13 +117,16 @@ class Meter:
                 self._rules.idle_policy,
             )
             self._count_zone(portion.stream, attribution)
+            gains = self._count_pods(portion, attribution)
+            if len(growth) == 1:
+                growth[0][1].extend(gains)
+                continue
             shares = weights(
                 starts, wall_us - portion.duration_us, wall_us, self._snapshot.period_us
             )
-            for key, energy_uj in self._count_pods(portion, attribution).items():
-                parts = apportion(energy_uj, shares) if len(shares) > 1 else [energy_uj]
-                for (_, increments), part in zip(growth, parts, strict=True):
-                    increments[key] = increments.get(key, 0) + part
+            for key, energy_uj in gains:
+                for (_, increments), part in zip(growth, apportion(energy_uj, shares), strict=True):
+                    increments.append((key, part))
         self._owners.grow(growth)
 
     def _count_zone(self, stream: Stream, attribution: Attribution) -> None:
@@ -133,9 +136,10 @@ class Meter:
         record.system_uj += attribution.system_uj
         record.unallocated_uj += attribution.unallocated_uj
 
-    def _count_pods(self, portion: Portion, attribution: Attribution) -> Mapping[SeriesKey, int]:
-        """Add to pods; returns what their owners, where known, gained."""
-        gains: dict[SeriesKey, int] = {}
+    def _count_pods(
+        self, portion: Portion, attribution: Attribution
+    ) -> Iterator[tuple[SeriesKey, int]]:
+        """Add to pods; yields what their owners, where known, gain by it."""
         pods = self._snapshot.pods
         for use, dynamic_uj, idle_uj in zip(
             portion.use.pods, attribution.dynamic_uj, attribution.idle_uj, strict=True
@@ -144,10 +148,8 @@ class Meter:
             parts = pod.energy.setdefault(portion.stream, [0, 0])
             parts[0] += dynamic_uj
             parts[1] += idle_uj
-            if pod.owner is not None:
-                key = (pod.owner, portion.stream)
-                gains[key] = gains.get(key, 0) + dynamic_uj + idle_uj
-        return gains
+            if pod.owner is not None and (dynamic_uj or idle_uj):
+                yield (pod.owner, portion.stream), dynamic_uj + idle_uj
 
     def _idle(self, portion: Portion) -> IdlePower:
         idle = self._snapshot.idle.setdefault(portion.stream, IdlePower())

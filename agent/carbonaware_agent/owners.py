@@ -1,7 +1,7 @@
 """Energy by owner: series that only grow, from 0 at the start of an epoch, marked by period."""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from carbonaware_agent.journal import Journal, Mark
 from carbonaware_agent.snapshot import PodRecord, SeriesKey, SeriesRecord, Snapshot
@@ -9,7 +9,8 @@ from carbonaware_agent.workloads.pods import Owner
 
 KEPT_AFTER_LAST_POD_US = 6 * 3600 * 1_000_000
 
-Increments = Mapping[SeriesKey, int]
+# Microjoules; a series may come several times.
+Increments = Iterable[tuple[SeriesKey, int]]
 
 
 def random_epoch() -> str:
@@ -30,16 +31,14 @@ class OwnerSeries:
     def grow(self, by_period: Sequence[tuple[int, Increments]]) -> None:
         """Add energy, period by period; all periods but the last are closed on the way.
 
-        by_period: starts in rising order, beginning with the open period, and microjoules by
-        series.
+        by_period: starts in rising order, beginning with the open period, and what series gain.
         """
         for position, (start_us, increments) in enumerate(by_period):
             if position:
                 # Only now is all energy of the period before in the totals.
                 self._close_period(start_us)
-            for key, microjoules in increments.items():
-                if microjoules:
-                    self._record(key).total_uj += microjoules
+            for key, microjoules in increments:
+                self._record(key).total_uj += microjoules
 
     def join(self, pod: PodRecord, owner: Owner) -> None:
         """Pin a pod's owner, and give it what the pod used while its owner was not known.
@@ -71,9 +70,11 @@ class OwnerSeries:
         self._snapshot.owners_seen_us.clear()
 
     def _record(self, key: SeriesKey) -> SeriesRecord:
-        if key not in self._snapshot.series:
-            self._snapshot.series[key] = SeriesRecord(self._new_epoch())
-        return self._snapshot.series[key]
+        # Hashing a key of seven words takes longer than all else here: look it up once.
+        record = self._snapshot.series.get(key)
+        if record is None:
+            record = self._snapshot.series[key] = SeriesRecord(self._new_epoch())
+        return record
 
     def _close_period(self, next_us: int) -> None:
         for key, record in self._snapshot.series.items():
