@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from carbonaware_agent.attribution.shares import IdlePolicy
 from carbonaware_agent.board import Board
 from carbonaware_agent.exposition import AgentHealth
+from carbonaware_agent.gpu_holdings import GpuPicture
 from carbonaware_agent.metering import Meter, Rules
 from carbonaware_agent.owners import OwnerSeries
 from carbonaware_agent.readings import Readings
@@ -407,7 +408,8 @@ class AgentUnderTest:
         )
         rules = Rules(vcpus, policy, None if idle_watts is None else round(idle_watts * 1e6))
         owners = OwnerSeries(self.snapshot, self.folder.journal)
-        self.meter = Meter(self.snapshot, owners, self.directory, rules)
+        self.gpus: GpuPicture | None = None
+        self.meter = Meter(self.snapshot, owners, self.directory, rules, lambda: self.gpus)
         self.board = Board("n1", self.folder.journal)
         if not goes_on:
             self.meter.begin(machine.readings())
@@ -420,7 +422,9 @@ class AgentUnderTest:
 
     def save(self) -> None:
         """Save and publish."""
-        self.board.publish(self.folder.save(self.snapshot), AgentHealth({}, 0.0, {}))
+        self.board.publish(
+            self.folder.save(self.snapshot), AgentHealth({}, 0.0, {}, self.gpus or GpuPicture())
+        )
 
     def kill(self) -> None:
         """End as SIGKILL would: only the lock is let go."""

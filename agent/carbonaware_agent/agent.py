@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from carbonaware_agent.board import Board
 from carbonaware_agent.clock import Clock
 from carbonaware_agent.exposition import AgentHealth
+from carbonaware_agent.gpu_holdings import GpuPicture
 from carbonaware_agent.metering import Meter
 from carbonaware_agent.readings import Collected, Reader
 from carbonaware_agent.snapshot import Snapshot
@@ -23,11 +24,12 @@ class Surroundings:
     """What the agent reports beside its own collectors.
 
     collectors: whether each works, by name; None while it is not in use. model_errors: by (zone,
-    source).
+    source). gpus: None while their holders are not known.
     """
 
     collectors: Mapping[str, Callable[[], bool | None]]
     model_errors: Mapping[tuple[str, str], float]
+    gpus: Callable[[], GpuPicture | None] = lambda: None
 
 
 class Agent:
@@ -118,4 +120,5 @@ class Agent:
         collected["restore"] = Collected(self._folder.restored)
         # A copy, because scrapers read it while the next tick may choose other sensors.
         model_errors = dict(self._surroundings.model_errors)
-        return AgentHealth(collected, lag_us / 1e6, model_errors)
+        gpus = self._surroundings.gpus() or GpuPicture()
+        return AgentHealth(collected, lag_us / 1e6, model_errors, gpus)

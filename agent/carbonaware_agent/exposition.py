@@ -1,10 +1,12 @@
 """The text of the two pages, made of a snapshot; which metrics there are is `families`' matter."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from carbonaware_agent import __version__, families
+from carbonaware_agent.attribution.devices import Holding
 from carbonaware_agent.families import Family, Row
+from carbonaware_agent.gpu_holdings import GpuPicture
 from carbonaware_agent.journal import History, Mark
 from carbonaware_agent.readings import Collected
 from carbonaware_agent.snapshot import SeriesKey, Snapshot
@@ -20,11 +22,13 @@ class AgentHealth:
     collected: Mapping[str, Collected]
     tick_lag_seconds: float
     model_errors: Mapping[tuple[str, str], float]
+    gpus: GpuPicture = field(default_factory=GpuPicture)
 
 
 def metrics(snapshot: Snapshot, health: AgentHealth) -> str:
     """The text of /metrics."""
-    rows = _node_rows(snapshot) | _workload_rows(snapshot) | _agent_rows(snapshot, health)
+    rows = _node_rows(snapshot) | _workload_rows(snapshot) | _gpu_rows(snapshot, health.gpus)
+    rows |= _agent_rows(snapshot, health)
     texts = (
         text for family in families.METRICS for text in (family.head(), *family.lines(rows[family]))
     )
@@ -91,6 +95,30 @@ def _node_rows(snapshot: Snapshot) -> dict[Family, Iterable[Row]]:
             for zone, record in snapshot.attributed.items()
             for component in ("dynamic", "idle", "system", "unallocated")
         ],
+    }
+
+
+def _gpu_rows(snapshot: Snapshot, gpus: GpuPicture) -> dict[Family, Iterable[Row]]:
+    cards = {zone: (facts.uuid, facts.model) for zone, facts in gpus.facts.items()}
+    energy_uj, power_uw = dict.fromkeys(cards, 0), dict.fromkeys(cards, 0)
+    # A card may have been measured by its power before it was by its counter.
+    for (zone, _), record in snapshot.zones.items():
+        if zone in cards:
+            energy_uj[zone] += record.total_uj
+            power_uw[zone] += record.power_uw
+    return {
+        families.GPU_ENERGY: [(*card, _decimal(energy_uj[zone])) for zone, card in cards.items()],
+        families.GPU_POWER: [(*card, _decimal(power_uw[zone])) for zone, card in cards.items()],
+        families.GPU_UTILIZATION: [
+            (*cards[zone], str(facts.utilization))
+            for zone, facts in gpus.facts.items()
+            if facts.utilization is not None
+        ],
+        families.GPU_DIVISION: [
+            (card[0], snapshot.holdings.get(zone, Holding()).method, "1")
+            for zone, card in cards.items()
+        ],
+        families.UNRESOLVED_DEVICES: [(str(gpus.unresolved),)] if cards else [],
     }
 
 

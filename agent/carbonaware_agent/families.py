@@ -81,6 +81,38 @@ OWNER_ENERGY = Family(
     _OWNER,
     "Energy in joules of all pods of one controlling owner.",
 )
+_CARD = ("gpu_uuid", "model")
+GPU_ENERGY = Family(
+    "carbonaware_gpu_energy_joules_total",
+    "counter",
+    _CARD,
+    "Energy of a GPU in joules; the same as of its zone.",
+)
+GPU_POWER = Family(
+    "carbonaware_gpu_power_watts",
+    "gauge",
+    _CARD,
+    "Mean power of a GPU over the last interval in watts.",
+)
+GPU_UTILIZATION = Family(
+    "carbonaware_gpu_utilization_ratio",
+    "gauge",
+    _CARD,
+    "Share of time in which a kernel ran on a GPU, by its driver; looked at every 10 s.",
+)
+GPU_DIVISION = Family(
+    "carbonaware_gpu_division_info",
+    "gauge",
+    ("gpu_uuid", "method"),
+    "How a GPU's energy is divided now: exclusive, mig_activity, mig_slices, sm_util, equal or "
+    "unheld; always 1.",
+)
+UNRESOLVED_DEVICES = Family(
+    "carbonaware_agent_unresolved_gpu_devices",
+    "gauge",
+    (),
+    "Devices that pods hold and that mean no GPU known here, so that they are charged to nobody.",
+)
 COLLECTOR_SUCCESS = Family(
     "carbonaware_agent_collector_success",
     "gauge",
@@ -151,6 +183,11 @@ METRICS = (
     NODE_ATTRIBUTED,
     POD_ENERGY,
     OWNER_ENERGY,
+    GPU_ENERGY,
+    GPU_POWER,
+    GPU_UTILIZATION,
+    GPU_DIVISION,
+    UNRESOLVED_DEVICES,
     COLLECTOR_SUCCESS,
     COLLECTOR_DURATION,
     TICK_LAG,

@@ -57,6 +57,11 @@ class Host:
         """The mount point of the control groups."""
         return self.root / "sys/fs/cgroup"
 
+    @property
+    def pod_resources(self) -> Path:
+        """The socket on which kubelet tells what devices pods hold."""
+        return self.root / "var/lib/kubelet/pod-resources/kubelet.sock"
+
     def boot_id(self) -> str:
         """The identity of this boot. Raises OSError: there is no boot_id file."""
         return (self.proc / "sys/kernel/random/boot_id").read_text().strip()

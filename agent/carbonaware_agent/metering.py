@@ -4,18 +4,15 @@ A tick after a crash is a tick like any other, only longer: raw values, usage an
 so whatever passed while no agent ran is divided by the mean use over the gap.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from carbonaware_agent.attribution.apportion import apportion
 from carbonaware_agent.attribution.idle import IdlePower
 from carbonaware_agent.attribution.periods import crossed, weights
-from carbonaware_agent.attribution.shares import (
-    Attribution,
-    IdlePolicy,
-    attribute,
-    held_device,
-)
+from carbonaware_agent.attribution.shares import Attribution, IdlePolicy, attribute
+from carbonaware_agent.gpu_holdings import GpuPicture
+from carbonaware_agent.gpu_use import GpuUse, is_gpu
 from carbonaware_agent.owners import OwnerSeries
 from carbonaware_agent.readings import Readings
 from carbonaware_agent.snapshot import AttributedRecord, SeriesKey, Snapshot
@@ -35,10 +32,18 @@ class Rules:
 
 
 class Meter:
-    """Counts a node's energy into a snapshot, tick by tick."""
+    """Counts a node's energy into a snapshot, tick by tick.
+
+    gpus: who holds which GPU, as far as that is known now.
+    """
 
     def __init__(
-        self, snapshot: Snapshot, owners: OwnerSeries, directory: PodDirectory, rules: Rules
+        self,
+        snapshot: Snapshot,
+        owners: OwnerSeries,
+        directory: PodDirectory,
+        rules: Rules,
+        gpus: Callable[[], GpuPicture | None] = lambda: None,
     ) -> None:
         self._snapshot = snapshot
         self._owners = owners
@@ -46,6 +51,7 @@ class Meter:
         self._rules = rules
         self._usage = PodUsage(snapshot, owners, directory, rules.vcpus)
         self._zones = ZoneEnergy(snapshot, rules.vcpus)
+        self._gpus = GpuUse(snapshot, gpus)
 
     def begin(self, readings: Readings) -> None:
         """Take readings as a baseline, in a boot of which nothing was saved."""
@@ -65,7 +71,8 @@ class Meter:
             duration_us=duration_us,
             boottime_us=readings.boottime_us,
         )
-        portions = self._with_gpu_holder(self._zones.advance(readings, use))
+        devices = self._gpus.advance(use, duration_us, readings.boottime_us)
+        portions = self._zones.advance(readings, use, devices)
         longest_us = max([duration_us, *(portion.duration_us for portion in portions)])
         starts = crossed(
             readings.wall_us - longest_us,
@@ -78,22 +85,6 @@ class Meter:
         self._owners.close_absent(readings.boottime_us, readings.wall_us)
         self._usage.forget_ended(readings.boottime_us)
         self._at(readings)
-
-    def _with_gpu_holder(self, portions: Sequence[Portion]) -> Sequence[Portion]:
-        """Give GPUs to the pod that holds all of them; else they are nobody's.
-
-        Held counts as busy, so that a GPU's idle power is learned while nobody holds it.
-        """
-        gpus = [portion for portion in portions if _is_gpu(portion.stream)]
-        if gpus:
-            # Counted by record, as the reading of some of them may have failed this time.
-            records = self._snapshot.zones.values()
-            count = sum(_is_gpu(zone.stream) and zone.raw is not None for zone in records)
-            holder = self._directory.holder_of_all_gpus(count)
-            for portion in gpus:
-                portion.use = held_device(holder if holder in self._snapshot.pods else None)
-                portion.load = float(bool(portion.use.pods))
-        return portions
 
     def _at(self, readings: Readings) -> None:
         snapshot = self._snapshot
@@ -160,7 +151,10 @@ class Meter:
     def _learn_idle(self, portions: Iterable[Portion], *, closing: bool) -> None:
         for portion in portions:
             idle = self._snapshot.idle[portion.stream]
-            if portion.whole:
+            if is_gpu(portion.stream):
+                held = portion.use.busy_us > 0
+                idle.observe_device(portion.energy_uj, portion.duration_us, held=held)
+            elif portion.whole:
                 idle.observe(portion.energy_uj, portion.duration_us, portion.load)
             if closing:
                 self._revise(idle, portion)
@@ -169,7 +163,3 @@ class Meter:
         stated = self._rules.idle_uw if portion.stream.zone == "package" else None
         fixed = portion.of_all(portion.idle_uw) if stated is None else stated
         idle.revise(fixed_uw=fixed, maximum_uw=portion.of_all(portion.maximum_uw))
-
-
-def _is_gpu(stream: Stream) -> bool:
-    return stream.zone.startswith("gpu/")

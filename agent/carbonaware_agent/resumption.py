@@ -38,7 +38,7 @@ def resume(saved: Snapshot | None, journal: Journal, machine: Machine) -> tuple[
     if not goes_on:
         _log.info("the machine was started anew; owner series are closed")
         OwnerSeries(snapshot, journal).close_all(machine.wall_us)
-        snapshot.pods, snapshot.slices = {}, {}
+        snapshot.pods, snapshot.slices, snapshot.holdings = {}, {}, {}
         snapshot.boot_id = machine.boot_id
     _retire(snapshot, machine, goes_on=goes_on)
     for idle in snapshot.idle.values():

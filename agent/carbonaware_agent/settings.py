@@ -29,6 +29,7 @@ class Settings:
     kubelet_url: str | None
     kubelet_ca: Path | None
     kubelet_insecure_skip_tls_verify: bool
+    pod_resources_socket: Path | None
     max_watts: float | None
     curves: Path | None
     idle_watts: float | None
@@ -198,6 +199,14 @@ _FLAGS = (
         _yes_or_no,
         "true|false",
         "send the agent's token to kubelet without checking its certificate",
+    ),
+    _Flag(
+        "pod-resources-socket",
+        None,
+        Path,
+        "FILE",
+        "where kubelet tells who holds which GPU, else "
+        "var/lib/kubelet/pod-resources/kubelet.sock in the host root",
     ),
     _Flag(
         "max-watts",

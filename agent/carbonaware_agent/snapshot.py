@@ -6,6 +6,7 @@ Its form in the file is `snapshot_format`'s matter.
 from dataclasses import dataclass, field
 
 from carbonaware_agent.attribution.balance import Balance
+from carbonaware_agent.attribution.devices import Holding
 from carbonaware_agent.attribution.idle import IdlePower
 from carbonaware_agent.attribution.shares import NodeUse
 from carbonaware_agent.attribution.tails import ParentSlice
@@ -109,6 +110,7 @@ class Snapshot:
     attributed: dict[str, AttributedRecord] = field(default_factory=dict)
     idle: dict[Stream, IdlePower] = field(default_factory=dict)
     gaps: dict[tuple[str, str], int] = field(default_factory=dict)
+    holdings: dict[str, Holding] = field(default_factory=dict)
     slices: dict[str, ParentSlice] = field(default_factory=dict)
     pods: dict[str, PodRecord] = field(default_factory=dict)
     series: dict[SeriesKey, SeriesRecord] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from dataclasses import astuple
 from typing import Any
 
 from carbonaware_agent.attribution.balance import Balance
+from carbonaware_agent.attribution.devices import Claim, Holding, Method
 from carbonaware_agent.attribution.idle import IdlePower
 from carbonaware_agent.attribution.shares import NodeUse, PodUse
 from carbonaware_agent.attribution.tails import ParentSlice
@@ -50,6 +51,7 @@ def encode(snapshot: Snapshot) -> bytes:
         "attributed": [[kind, *astuple(record)] for kind, record in snapshot.attributed.items()],
         "idle": [[stream, *astuple(idle)] for stream, idle in snapshot.idle.items()],
         "gaps": [[key, count] for key, count in snapshot.gaps.items()],
+        "holdings": [[zone, *astuple(holding)] for zone, holding in snapshot.holdings.items()],
         "slices": [[name, *astuple(parent)] for name, parent in snapshot.slices.items()],
         "pods": [_pod_row(cgroup, pod, owners, streams) for cgroup, pod in snapshot.pods.items()],
         "series": [
@@ -82,6 +84,7 @@ def _zone_row(zone: ZoneRecord) -> list[Any]:
         zone.missed.pods,
         zone.missed.busy_us,
         zone.missed.allocatable_us,
+        zone.missed.binding,
     ]
     return [zone.stream, zone.raw, zone.read_us, zone.total_uj, zone.power_uw, missed]
 
@@ -146,6 +149,7 @@ def _snapshot(document: dict[str, Any]) -> Snapshot:
         attributed={kind: AttributedRecord(*row) for kind, *row in document["attributed"]},
         idle={Stream(*stream): IdlePower(*row) for stream, *row in document["idle"]},
         gaps={(zone, reason): count for (zone, reason), count in document["gaps"]},
+        holdings={zone: _holding(*row) for zone, *row in document["holdings"]},
         slices={name: ParentSlice(*row) for name, *row in document["slices"]},
         pods={row[0]: _pod(row, owners, streams) for row in document["pods"]},
         series={
@@ -159,7 +163,7 @@ def _snapshot(document: dict[str, Any]) -> Snapshot:
 def _zone(
     stream: list[str], raw: int | None, read_us: int, total_uj: int, power_uw: int, missed: Any
 ) -> ZoneRecord:
-    use = missed and NodeUse(tuple(PodUse(*pod) for pod in missed[0]), missed[1], missed[2])
+    use = missed and NodeUse(tuple(PodUse(*pod) for pod in missed[0]), *missed[1:])
     return ZoneRecord(Stream(*stream), raw, read_us, total_uj, power_uw, use)
 
 
@@ -167,6 +171,10 @@ def _platform(
     stream: list[str], raw: int | None, read_us: int, total_uj: int, power_uw: int, balance: Any
 ) -> PlatformRecord:
     return PlatformRecord(Stream(*stream), raw, read_us, total_uj, power_uw, Balance(*balance))
+
+
+def _holding(method: str, claims: Any, *parts: int) -> Holding:
+    return Holding(Method(method), tuple(Claim(*claim) for claim in claims), *parts)
 
 
 def _pod(row: list[Any], owners: Sequence[Owner], streams: Sequence[Stream]) -> PodRecord:

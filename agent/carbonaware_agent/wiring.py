@@ -5,13 +5,14 @@ A sensor is added in `sources.selection`; a collector that is no sensor, in `_co
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from carbonaware_agent import __version__
 from carbonaware_agent.agent import Agent, Surroundings
 from carbonaware_agent.board import Board
 from carbonaware_agent.clock import Clock, SystemClock
+from carbonaware_agent.gpu_watch import GpuWatch
 from carbonaware_agent.host import Host, Processor
 from carbonaware_agent.metering import Meter, Rules
 from carbonaware_agent.owners import OwnerSeries
@@ -20,6 +21,8 @@ from carbonaware_agent.resumption import Machine, resume
 from carbonaware_agent.server import MetricsServer
 from carbonaware_agent.settings import Settings
 from carbonaware_agent.sources.cpu_time import CpuTime
+from carbonaware_agent.sources.nvml import Nvml
+from carbonaware_agent.sources.nvml_devices import Gpu
 from carbonaware_agent.sources.selection import sensors
 from carbonaware_agent.sources.sensor_set import SensorSet
 from carbonaware_agent.store import StateFolder
@@ -40,6 +43,7 @@ def run(chosen: Settings, stop: threading.Event) -> None:
     clock, directory = SystemClock(), PodDirectory()
     watch = _watch(chosen, directory, stop)
     parts = assemble(chosen, clock, directory, watch)
+    parts.gpus.start(stop.wait)
     _serve(chosen, parts.board, parts.agent)
     parts.agent.run(stop, round(chosen.tick_seconds * 1e6))
     parts.folder.close()
@@ -47,11 +51,15 @@ def run(chosen: Settings, stop: threading.Event) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """An agent that is ready to run, what it shows and where it saves."""
+    """An agent that is ready to run, what it shows and where it saves.
+
+    gpus: its watch of who holds GPUs, not started.
+    """
 
     agent: Agent
     board: Board
     folder: StateFolder
+    gpus: GpuWatch
 
 
 def assemble(
@@ -67,19 +75,27 @@ def assemble(
     folder = StateFolder(chosen.state_dir, chosen.accounting_period_us)
     machine = _machine(chosen, clock, host, processor, found)
     snapshot, goes_on = resume(folder.load(machine.wall_us), folder.journal, machine)
+    gpus = GpuWatch(
+        clock,
+        lambda: _cards(found),
+        directory,
+        lambda: watch is None or watch.synced,
+        socket=chosen.pod_resources_socket or host.pod_resources,
+        proc=host.proc,
+    )
     owners = OwnerSeries(snapshot, folder.journal)
     board = Board(chosen.node_name, folder.journal)
     agent = Agent(
         clock,
         Reader(clock, CpuTime(host.proc), found, Cgroups(host.cgroups)),
-        Meter(snapshot, owners, directory, _rules(chosen, processor)),
+        Meter(snapshot, owners, directory, _rules(chosen, processor), lambda: gpus.picture),
         snapshot,
         folder,
         board,
-        Surroundings(_collectors(watch), found.error_ratios),
+        Surroundings(_collectors(watch, gpus), found.error_ratios, lambda: gpus.picture),
         begun=goes_on,
     )
-    return Parts(agent, board, folder)
+    return Parts(agent, board, folder, gpus)
 
 
 def _machine(
@@ -100,7 +116,7 @@ def _rules(chosen: Settings, processor: Processor) -> Rules:
     return Rules(processor.vcpus, chosen.idle_policy, idle_uw)
 
 
-def _collectors(watch: PodWatch | None) -> Mapping[str, Callable[[], bool | None]]:
+def _collectors(watch: PodWatch | None, gpus: GpuWatch) -> Mapping[str, Callable[[], bool | None]]:
     """Whether each collector that is no sensor works, by its name in the metrics.
 
     None while it is not in use.
@@ -108,6 +124,7 @@ def _collectors(watch: PodWatch | None) -> Mapping[str, Callable[[], bool | None
     return {
         "pods": lambda: watch is not None and watch.synced,
         "pods_kubelet": lambda: watch.stood_in if watch else None,
+        "gpu_holders": lambda: gpus.following,
     }
 
 
@@ -124,6 +141,10 @@ def _watch(chosen: Settings, directory: PodDirectory, stop: threading.Event) -> 
     watch = PodWatch(server, chosen.node_name, directory, stop.wait, stand_in)
     watch.start()
     return watch
+
+
+def _cards(found: SensorSet) -> Sequence[Gpu]:
+    return [gpu for sensor in found.in_force if isinstance(sensor, Nvml) for gpu in sensor.gpus]
 
 
 def _serve(chosen: Settings, board: Board, agent: Agent) -> None:

@@ -1,7 +1,7 @@
 """The energy of the node's zones: what each drew since its last good reading."""
 
 import logging
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 
@@ -70,10 +70,14 @@ def _plus(microwatts: int | None, watts: float | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class _Now:
-    """This tick, and the use of the node since the last one."""
+    """This tick, and the use since the last one: of the node, and of zones that have their own."""
 
     boottime_us: int
     use: NodeUse
+    devices: Mapping[str, NodeUse]
+
+    def use_of(self, zone: Zone) -> NodeUse:
+        return self.devices.get(zone.stream.zone, self.use)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +103,16 @@ class ZoneEnergy:
 
     def begin(self, readings: Readings) -> None:
         """Take all raw values as a baseline."""
-        self.advance(readings, NodeUse((), 0, 0))
+        self.advance(readings, NodeUse((), 0, 0), {})
 
-    def advance(self, readings: Readings, use: NodeUse) -> list[Portion]:
+    def advance(
+        self, readings: Readings, use: NodeUse, devices: Mapping[str, NodeUse]
+    ) -> list[Portion]:
         """Add each zone's energy to its total; returns it by stream and interval.
 
-        use: what the node did since the last tick.
+        use: what the node did since the last tick. devices: the use of zones that have their own.
         """
-        seen, now = readings.seen, _Now(readings.boottime_us, use)
+        seen, now = readings.seen, _Now(readings.boottime_us, use, devices)
         drawn, parts = [], Parts()
         for sensor, zone, raw in seen.zones:
             drawn.append((zone, self._drawn(zone, raw, now, partial(sensor.energy, zone), parts)))
@@ -157,7 +163,8 @@ class ZoneEnergy:
             parts.complete = False
             parts.broken |= self._miss(zone, record, now)
             return None
-        use = now.use if record.missed is None else merge(record.missed, now.use)
+        used = now.use_of(zone)
+        use = used if record.missed is None else merge(record.missed, used)
         duration_us = now.boottime_us - record.read_us
         interval = Interval(duration_us, self._expected_watts(zone, use, duration_us))
         outcome = outcome_of(record.raw, raw, interval)
@@ -201,7 +208,8 @@ class ZoneEnergy:
         """
         if record.missed is None:
             self._gap(zone.name, "unreadable")
-        record.missed = now.use if record.missed is None else merge(record.missed, now.use)
+        used = now.use_of(zone)
+        record.missed = used if record.missed is None else merge(record.missed, used)
         record.power_uw = 0
         if now.boottime_us - record.read_us <= _LONGEST_MISS_US:
             return False

@@ -10,7 +10,6 @@ from carbonaware_agent.attribution.shares import (
     NodeUse,
     PodUse,
     attribute,
-    held_device,
     merge,
 )
 
@@ -117,14 +116,6 @@ class TestAttribute:
         result = attribute(10, 1000, a_use(PodUse("a", 5, 1), busy_us=5, allocatable_us=5))
 
         assert ([0], [10]) == (result.dynamic_uj, result.idle_uj)
-
-    def test_a_whole_device_belongs_to_its_holder(self):
-        """Whoever holds a GPU pays for all it draws; one that nobody holds is nobody's."""
-        held = attribute(1000, 400, held_device("a"))
-        free = attribute(1000, 400, held_device(None))
-
-        assert ([600], [400]) == (held.dynamic_uj, held.idle_uj)
-        assert (600, 400) == (free.system_uj, free.unallocated_uj)
 
 
 def test_merged_use_is_the_sum_over_both_intervals():

@@ -21,7 +21,7 @@ from agent_builders import (
 )
 from carbonaware_agent.attribution.apportion import apportion
 from carbonaware_agent.attribution.shares import IdlePolicy
-from carbonaware_agent.sources.sensor import CHIP, Energy, Rebaseline, Stream, Zone
+from carbonaware_agent.sources.sensor import Energy, Rebaseline, Stream, Zone
 from carbonaware_agent.workloads.pods import parse_pod
 
 
@@ -507,49 +507,6 @@ class TestGaps:
             agent.tick()
 
         assert {("package-0", "estimated"): 1} == agent.snapshot.gaps
-
-
-class TestGpus:
-    def a_gpu_node(self, machine, tmp_path, count=1):
-        """An agent on a node that has only GPUs."""
-        machine.sensors = [
-            FakeSensor(Zone(f"gpu/{n}", Stream(f"gpu/{n}", "nvml_counter", CHIP)))
-            for n in range(count)
-        ]
-        return AgentUnderTest(machine, tmp_path)
-
-    def test_a_gpu_belongs_to_the_pod_that_holds_it(self, machine, tmp_path):
-        """Whatever its use of the processor."""
-        agent = self.a_gpu_node(machine, tmp_path)
-        machine.start(1)
-        machine.use(machine.start(2), 1_000_000)
-        agent.know(a_pod_manifest(1, gpus=1), a_pod_manifest(2))
-        machine.draw(1000)
-        agent.tick()
-
-        assert {"job-1": 1000} == agent.owner_energy("gpu/0")
-
-    def test_a_gpu_that_cannot_be_read_does_not_hide_the_holder(self, machine, tmp_path):
-        """The others are still the holder's."""
-        agent = self.a_gpu_node(machine, tmp_path, count=2)
-        machine.start(1)
-        agent.know(a_pod_manifest(1, gpus=2))
-        machine.sensors[1].value = None
-        machine.draw(1000)
-        agent.tick()
-
-        assert {"job-1": 1000} == agent.owner_energy("gpu/0")
-
-    def test_nobody_is_billed_while_the_holder_is_not_certain(self, machine, tmp_path):
-        """With one of two GPUs in use, the API does not say which."""
-        agent = self.a_gpu_node(machine, tmp_path, count=2)
-        machine.start(1)
-        agent.know(a_pod_manifest(1, gpus=1))
-        machine.draw(1000)
-        agent.tick()
-
-        assert {} == agent.owner_energy("gpu/0")
-        assert 1000 == agent.attributed("gpu/0").system_uj
 
 
 class TestRestart:

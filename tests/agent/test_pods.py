@@ -153,22 +153,3 @@ class TestDirectory:
 
         assert [] == directory.take_ended()
         assert a_uid(1) == directory.find(HASH).uid
-
-    @pytest.mark.parametrize(
-        ("gpus", "count", "holder"),
-        [
-            ([2], 2, a_uid(0)),
-            ([1], 2, None),
-            ([1, 1], 2, None),
-            ([0], 1, None),
-            ([1, 0], 1, a_uid(0)),
-        ],
-    )
-    def test_a_gpus_holder_is_named_only_when_certain(self, gpus, count, holder):
-        """One pod that holds all of them."""
-        directory = PodDirectory()
-        directory.replace(
-            parse_pod(a_pod_manifest(number, gpus=held)) for number, held in enumerate(gpus)
-        )
-
-        assert holder == directory.holder_of_all_gpus(count)

@@ -17,9 +17,11 @@ MEAN_WINDOW_US = 60_000_000
 class IdlePower:
     """Idle power of one zone kind and what is being learned about it. Power in microwatts.
 
-    in_force_uw: the value that divides energy now. origin: fixed, learned, estimated or unknown.
+    in_force_uw: the value that divides energy now. origin: fixed, learned, estimated, unknown, or
+    lowest, for the lowest 60 s mean of a device that was never without a holder.
     quiet_count, quiet_sum_uw: samples below 3 % load. lowest_uw, highest_uw: extremes of the
-    means over 60 s; 0 until there is one.
+    means over 60 s; 0 until there is one. unheld_uw: the same lowest, of a device that nobody held.
+    device_held: whether a device is held now; None of all that is no device.
     """
 
     in_force_uw: int = 0
@@ -30,20 +32,36 @@ class IdlePower:
     highest_uw: int = 0
     window_energy_uj: int = 0
     window_us: int = 0
+    unheld_uw: int = 0
+    device_held: bool | None = None
 
     def observe(self, energy_uj: int, duration_us: int, load: float) -> None:
         """Learn from one interval; load is the busy share of the node's CPUs, 0 to 1."""
         if load < QUIET_LOAD:
             self.quiet_count += 1
             self.quiet_sum_uw += energy_uj * 1_000_000 // duration_us
+        self._add(energy_uj, duration_us)
+
+    def observe_device(self, energy_uj: int, duration_us: int, *, held: bool) -> None:
+        """Learn from one interval of a device; a mean that includes work is nobody's idle power."""
+        if held != self.device_held:
+            self.window_energy_uj = self.window_us = 0
+            self.device_held = held
+        mean_uw = self._add(energy_uj, duration_us)
+        if mean_uw is not None and not held:
+            self.unheld_uw = min(self.unheld_uw or mean_uw, mean_uw)
+
+    def _add(self, energy_uj: int, duration_us: int) -> int | None:
+        """The mean power of the last 60 s, whenever they are full."""
         self.window_energy_uj += energy_uj
         self.window_us += duration_us
         if self.window_us < MEAN_WINDOW_US:
-            return
+            return None
         mean_uw = self.window_energy_uj * 1_000_000 // self.window_us
         self.lowest_uw = min(self.lowest_uw or mean_uw, mean_uw)
         self.highest_uw = max(self.highest_uw, mean_uw)
         self.window_energy_uj = self.window_us = 0
+        return mean_uw
 
     def revise(self, *, fixed_uw: int | None, maximum_uw: int | None) -> None:
         """Put the best value known into force; call it when a period closes.
@@ -53,12 +71,16 @@ class IdlePower:
         """
         if fixed_uw is not None:
             self.in_force_uw, self.origin = fixed_uw, "fixed"
+        elif self.unheld_uw:
+            self.in_force_uw, self.origin = self.unheld_uw, "learned"
         elif self.quiet_count >= SAMPLES_TO_LEARN:
             self.in_force_uw, self.origin = self.quiet_sum_uw // self.quiet_count, "learned"
         elif maximum_uw or self.highest_uw:
             estimate = int(IDLE_SHARE_OF_MAXIMUM * (maximum_uw or self.highest_uw))
             self.in_force_uw = min(estimate, self.lowest_uw or estimate)
-            self.origin = "estimated"
+            # Of a device that always works the lowest mean is no idle power: the estimate caps it.
+            lowest = self.device_held is not None and self.in_force_uw == self.lowest_uw
+            self.origin = "lowest" if lowest else "estimated"
 
     def energy_uj(self, duration_us: int) -> int:
         """Idle energy over an interval, in microjoules."""

@@ -40,11 +40,13 @@ class NodeUse:
 
     busy_us: CPU time of everything on the node, without steal; it may be below the pods' sum,
     because the kernel counts it in ticks. allocatable_us: the CPU time that pods can reserve.
+    binding: nobody can use what another reserved, as of a device; so use adds nothing to a claim.
     """
 
     pods: tuple[PodUse, ...]
     busy_us: int
     allocatable_us: int
+    binding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,6 @@ class Attribution:
     idle_uj: list[int]
     system_uj: int
     unallocated_uj: int
-
-
-def held_device(pod: str | None) -> NodeUse:
-    """The use of a device that one pod holds whole, with all its energy; None: that nobody does."""
-    held = () if pod is None else (PodUse(pod, busy_us=1, reserved_us=1, present_us=1),)
-    return NodeUse(held, busy_us=len(held), allocatable_us=1)
 
 
 def attribute(
@@ -93,6 +89,8 @@ def _divide(energy_uj: int, weights: Sequence[int], whole: int) -> tuple[list[in
 def _claims(use: NodeUse, policy: IdlePolicy) -> tuple[list[int], int]:
     """Each pod's claim on idle energy, and the sum from which the rest is unallocated."""
     match policy:
+        case IdlePolicy.REQUESTS if use.binding:
+            return [pod.reserved_us for pod in use.pods], use.allocatable_us
         case IdlePolicy.REQUESTS:
             return [max(pod.reserved_us, pod.busy_us) for pod in use.pods], use.allocatable_us
         case IdlePolicy.USAGE:
@@ -113,6 +111,7 @@ def merge(earlier: NodeUse, later: NodeUse) -> NodeUse:
         pods=tuple(pods.values()),
         busy_us=earlier.busy_us + later.busy_us,
         allocatable_us=earlier.allocatable_us + later.allocatable_us,
+        binding=earlier.binding or later.binding,
     )
 
 

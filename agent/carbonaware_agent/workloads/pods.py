@@ -97,7 +97,10 @@ def _gpus(spec: Mapping[str, Any]) -> int:
 
 
 class PodDirectory:
-    """The pods of this node, written by the watch and read by the tick."""
+    """The pods of this node, written by the watch and read by the tick.
+
+    changed: set with each news, for whoever waits for it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -105,6 +108,7 @@ class PodDirectory:
         self._by_cgroup: dict[str, Pod] = {}
         self._ended: deque[Pod] = deque(maxlen=_ENDED_KEPT)
         self.allocatable_millicores: int | None = None
+        self.changed = threading.Event()
 
     def replace(self, pods: Iterable[Pod]) -> None:
         """Take a complete list; pods that are not in it are gone."""
@@ -118,6 +122,7 @@ class PodDirectory:
             self._by_cgroup = {
                 pod.cgroup_uid: pod for pod in listed.values() if claims[pod.cgroup_uid] == 1
             }
+        self.changed.set()
 
     def put(self, pod: Pod) -> None:
         """Take a pod that is new or changed."""
@@ -128,6 +133,7 @@ class PodDirectory:
                 self._settle(cgroup_uid)
             if pod.ended and not (before and before.ended):
                 self._tell_ended(pod)
+        self.changed.set()
 
     def remove(self, pod: Pod) -> None:
         """Forget a pod that was deleted."""
@@ -138,6 +144,7 @@ class PodDirectory:
                     self._tell_ended(before)
                 del self._pods[pod.uid]
                 self._settle(before.cgroup_uid)
+        self.changed.set()
 
     def find(self, cgroup_uid: str) -> Pod | None:
         """The pod whose cgroup carries this uid, if the API server told of one and only one.
@@ -159,17 +166,10 @@ class PodDirectory:
         else:
             self._by_cgroup.pop(cgroup_uid, None)
 
-    def holder_of_all_gpus(self, count: int) -> str | None:
-        """The cgroup uid of the pod that holds all GPUs of this node.
-
-        Which of several GPUs a pod holds is not in the API, so nobody is named when a pod holds
-        only some of them.
-        """
+    def all(self) -> list[Pod]:
+        """Every pod that the API server told of, also those that ended."""
         with self._lock:
-            holders = [pod for pod in self._pods.values() if pod.gpus and not pod.ended]
-        if len(holders) == 1 and holders[0].gpus == count:
-            return holders[0].cgroup_uid
-        return None
+            return list(self._pods.values())
 
     def take_ended(self) -> list[Pod]:
         """Pods that ended since the last call; some of them may never have been seen to run."""

@@ -1,0 +1,79 @@
+"""The use of GPUs tick by tick: holders while they exist, and what is certain over gaps."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+
+from carbonaware_agent.attribution.devices import Holding, device_use
+from carbonaware_agent.attribution.shares import NodeUse
+from carbonaware_agent.gpu_holdings import GpuPicture
+from carbonaware_agent.snapshot import Snapshot
+from carbonaware_agent.sources.sensor import Stream
+
+
+def is_gpu(stream: Stream) -> bool:
+    """Whether a stream is a GPU's."""
+    return stream.zone.startswith("gpu/")
+
+
+class GpuUse:
+    """Keeps the holdings of a snapshot in step with the picture of the GPUs."""
+
+    def __init__(self, snapshot: Snapshot, picture: Callable[[], GpuPicture | None]) -> None:
+        self._snapshot = snapshot
+        self._picture = picture
+
+    def advance(self, use: NodeUse, duration_us: int, boottime_us: int) -> dict[str, NodeUse]:
+        """The use of each GPU's zone over the interval that ends now, by zone.
+
+        use: of the node over that interval, with pods that ended in it.
+        """
+        zones = {zone.stream.zone for zone in self._snapshot.zones.values() if is_gpu(zone.stream)}
+        if not zones:
+            return {}
+        present_us = {pod.pod: pod.present_us for pod in use.pods}
+        gone = {pod for pod in present_us if self._snapshot.pods[pod].ended_us == boottime_us}
+        picture = self._picture()
+        holdings = self._snapshot.holdings
+        for zone in zones:
+            last = holdings.get(zone, Holding())
+            # Without a picture, as right after a restart, who held a GPU holds it still.
+            now = last if picture is None else picture.holdings.get(zone, Holding())
+            if self._namesake(last, now, present_us.keys() - gone):
+                now = last
+            holdings[zone] = _settled(last, now, present_us, gone)
+        return {zone: device_use(holdings[zone], present_us, duration_us) for zone in zones}
+
+    def _namesake(self, last: Holding, now: Holding, living: Collection[str]) -> bool:
+        """Whether a device seems to have passed to a pod of the same name while the first lives.
+
+        Kubelet tells names alone, and a pod that was deleted by force still runs for a while.
+        """
+        before = {claim.pod for claim in last.claims if claim.pod in living}
+        names = {self._name(pod) for pod in before}
+        after = {claim.pod for claim in now.claims if claim.pod in living}
+        return any(self._name(pod) in names for pod in after - before)
+
+    def _name(self, pod: str) -> tuple[str, str]:
+        record = self._snapshot.pods[pod]
+        return record.namespace, record.name
+
+
+def _settled(
+    last: Holding, now: Holding, present_us: Mapping[str, int], gone: Collection[str]
+) -> Holding:
+    """Who held a device in the interval.
+
+    A pod holds a device until its cgroup is gone, whatever kubelet or the API server say before,
+    so that its last moments are its own.
+    """
+    before = {claim.pod for claim in last.claims if claim.pod in present_us}
+    after = {claim.pod for claim in now.claims if claim.pod in present_us}
+    if not before - after:
+        return now
+    if after <= before:
+        # While nobody new came, the last holding stands until all who left it are gone.
+        return last if not after or before.intersection(gone) else now
+    if (last.method, last.whole) != (now.method, now.whole):
+        return now
+    leaving = tuple(c for c in last.claims if c.pod in gone and c.pod not in after)
+    return replace(now, claims=now.claims + leaving)

@@ -1,0 +1,22 @@
+"""The pod of a process, by the names of the cgroups it is in.
+
+It takes the host's process ids: an agent without hostPID sees none of them and finds nobody.
+"""
+
+from pathlib import Path
+
+from carbonaware_agent.workloads import cgroup_names
+
+
+def pod_of_process(proc: Path, process: int) -> str | None:
+    """The uid in the name of the pod cgroup that a process is in; None where there is none."""
+    try:
+        text = (proc / str(process) / "cgroup").read_text()
+    except OSError:
+        return None
+    names = {name for line in text.splitlines() for name in line.rpartition(":")[2].split("/")}
+    for name in sorted(names):
+        pod = cgroup_names.pod_of(name)
+        if pod is not None:
+            return pod
+    return None
