@@ -7,7 +7,7 @@ from pathlib import Path
 
 from carbonaware_agent.journal import Journal
 from carbonaware_agent.snapshot import Snapshot
-from carbonaware_agent.snapshot_format import SnapshotUnreadableError, decode, encode
+from carbonaware_agent.snapshot_format import Encoder, SnapshotUnreadableError, decode
 
 _log = logging.getLogger(__name__)
 _SYNC_EVERY_US = 60_000_000
@@ -37,6 +37,7 @@ class StateFolder:
             raise StateFolderInUseError(f"{folder} is in use by another agent") from error
         self.journal = Journal(folder / "marks.jsonl", period_us)
         self.restored = True
+        self._encoder = Encoder()
         self._synced_us = 0
         self._compacted_us = 0
 
@@ -67,7 +68,7 @@ class StateFolder:
             self._compacted_us = snapshot.wall_us
         # The journal first: a snapshot that closed a period must never be without its marks.
         self.journal.save()
-        content = encode(snapshot)
+        content = self._encoder.encode(snapshot)
         sync = sync or abs(snapshot.boottime_us - self._synced_us) >= _SYNC_EVERY_US
         temporary = self._folder / "state.json.new"
         # Unbuffered: closing a buffered file after a failed write would try to write again.

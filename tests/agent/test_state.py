@@ -10,7 +10,7 @@ import pytest
 from agent_builders import HOUR_US, AgentUnderTest, SimulatedMachine, a_pod_manifest, a_uid
 from carbonaware_agent.attribution.shares import IdlePolicy
 from carbonaware_agent.journal import CLOSED_KEPT, RETENTION_US, Journal, Mark
-from carbonaware_agent.snapshot_format import SnapshotUnreadableError, decode, encode
+from carbonaware_agent.snapshot_format import Encoder, SnapshotUnreadableError, decode
 from carbonaware_agent.sources.sensor import Stream
 from carbonaware_agent.store import StateFolder, StateFolderInUseError
 from carbonaware_agent.workloads.pods import Owner
@@ -57,21 +57,37 @@ class TestForm:
         machine.clock.advance(1)
         agent.meter.tick(machine.readings())
 
-        assert agent.snapshot == decode(encode(agent.snapshot))
+        assert agent.snapshot == decode(Encoder().encode(agent.snapshot))
 
     @pytest.mark.parametrize("at", [0, 5, 9, 40, -2])
     def test_a_changed_byte_is_noticed(self, agent, at):
         """The checksum covers everything."""
-        content = bytearray(encode(agent.snapshot))
+        content = bytearray(Encoder().encode(agent.snapshot))
         content[at] ^= 1
 
         with pytest.raises(SnapshotUnreadableError):
             decode(bytes(content))
 
+    def test_kept_text_follows_every_change(self, agent, machine):
+        """A save after many others holds what the first save of another encoder would."""
+        kept = Encoder()
+        for number in range(300):
+            pod = machine.start(number)
+            if number % 3:
+                agent.know(a_pod_manifest(number))
+            machine.use(pod, 1000)
+            machine.draw(10**6, seconds=600)
+            agent.meter.tick(machine.readings())
+            machine.end(pod)
+            assert decode(kept.encode(agent.snapshot)) == agent.snapshot
+
+        # Most of those pods and owners are gone, and their text with them.
+        assert len(kept.encode(agent.snapshot)) < 2 * len(Encoder().encode(agent.snapshot))
+
     def test_another_version_is_not_guessed_at(self, agent, monkeypatch):
         """An older agent does not read what a newer one wrote."""
         monkeypatch.setattr("carbonaware_agent.snapshot_format._VERSION", 99)
-        content = encode(agent.snapshot)
+        content = Encoder().encode(agent.snapshot)
         monkeypatch.undo()
 
         with pytest.raises(SnapshotUnreadableError, match="version 99"):
@@ -85,7 +101,7 @@ class TestForm:
         machine.draw(10**9)
         agent.tick()
 
-        assert len(encode(agent.snapshot)) < 100_000
+        assert len(Encoder().encode(agent.snapshot)) < 100_000
 
 
 class TestFolder:
