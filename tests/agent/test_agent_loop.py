@@ -117,8 +117,8 @@ class TestTick:
         running.agent.tick()
         with monkeypatch.context() as patch:
             patch.setattr(
-                "carbonaware_agent.store.encode",
-                lambda _: (_ for _ in ()).throw(OSError("disk full")),
+                "carbonaware_agent.snapshot_format.Encoder.encode",
+                lambda *_: (_ for _ in ()).throw(OSError("disk full")),
             )
             running.draw(1000)
             running.agent.tick()
