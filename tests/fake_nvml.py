@@ -59,6 +59,10 @@ class FakeNvml:
                 monkeypatch.setenv(name, value)
         monkeypatch.setattr(pynvml, "nvmlLib", ctypes.CDLL(str(library())))
         monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+        # The library stays loaded, with the users that the test before left.
+        while pynvml.nvmlLib.nvmlShutdown() == 0:
+            pass
+        self._calls.unlink(missing_ok=True)
         return self
 
 

@@ -3,7 +3,8 @@
  * The file, named by FAKE_NVML_STATE, has one thing per line; what a line does not name is not
  * supported, and underscores stand for spaces in names:
  *
- *   driver error=9                      every call fails with this NVML error
+ *   driver error=9 load=2               every call fails with this NVML error; which load of the
+ *                                       driver this is: a library begun on another one fails
  *   gpu uuid=GPU-a minor=0 name=H100 energy=1000 power=70000 instant=71000 average=70500
  *       module=400000 limit=700000 utilization=30 mig=1 gpm=1 error=15
  *                                       energy in mJ, powers in mW (one line; indexes count up)
@@ -16,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7, LOST = 15 };
+enum { UNINITIALIZED = 1, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7, LOST = 15, UNKNOWN = 999 };
 enum { MIG_HANDLES = 1000, PER_GPU = 100 };
 
 /* A handle is the index of a GPU plus one, or MIG_HANDLES + gpu * PER_GPU + index of the MIG device. */
@@ -68,10 +69,21 @@ static int line_of(const char *kind, long long gpu, unsigned n, char *line, int 
     return found;
 }
 
-static int driver_error(void) {
+/* As in the real library: it begins with the first user and ends with the last. */
+static int users;
+static long long begun_on;
+
+static long long driver(const char *key) {
     char line[256];
-    long long error;
-    return line_of("driver", -1, 0, line, sizeof line) && number(line, "error", &error) ? (int)error : 0;
+    long long value = 0;
+    if (line_of("driver", -1, 0, line, sizeof line)) number(line, key, &value);
+    return value;
+}
+
+static int driver_error(void) {
+    if (driver("error")) return (int)driver("error");
+    if (!users) return UNINITIALIZED;
+    return driver("load") == begun_on ? 0 : UNKNOWN;
 }
 
 static long long gpu_of(handle_t handle) {
@@ -112,8 +124,19 @@ static int read_text(void *handle, const char *key, char *text, unsigned size, c
     return word(line, key, text, size) ? 0 : NOT_SUPPORTED;
 }
 
-int nvmlInitWithFlags(unsigned flags) { (void)flags; called("Init"); return driver_error(); }
-int nvmlShutdown(void) { called("Shutdown"); return 0; }
+int nvmlInitWithFlags(unsigned flags) {
+    (void)flags;
+    called("Init");
+    if (driver("error")) return (int)driver("error");
+    if (!users++) begun_on = driver("load");
+    return 0;
+}
+int nvmlShutdown(void) {
+    called("Shutdown");
+    if (!users) return UNINITIALIZED;
+    users--;
+    return 0;
+}
 const char *nvmlErrorString(int error) { (void)error; return "an NVML error"; }
 
 int nvmlDeviceGetCount_v2(unsigned *count) {

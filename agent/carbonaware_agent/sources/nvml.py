@@ -7,6 +7,8 @@ from carbonaware_agent.sources.nvml_devices import POWER, Gpu, find_gpus
 from carbonaware_agent.sources.sensor import Energy, Interval, Rebaseline, Zone
 
 _MICROJOULES_PER_MILLIJOULE = 1000
+# Of the library in this process: a sensor, and the one that replaces it.
+_MOST_USERS = 8
 
 
 class NvmlUnavailableError(Exception):
@@ -20,30 +22,51 @@ class Nvml:
     """
 
     name = "nvml"
+    # The library counts its users for the whole process, so this belongs to the process as well.
+    _loads = 0
 
     def __init__(self) -> None:
         # Imported here because a node without a driver need not pay its 4 MB.
         import pynvml
 
         self._nvml = pynvml
+        self._load = Nvml._loads
+        self.gpus: tuple[Gpu, ...] = ()
         try:
-            pynvml.nvmlInit()
+            self.gpus = self._found() or self._found_anew()
         except pynvml.NVMLError as error:
-            raise NvmlUnavailableError(str(error)) from error
-        try:
-            self.gpus: tuple[Gpu, ...] = tuple(find_gpus(pynvml))
-        except pynvml.NVMLError as error:
-            self.close()
             raise NvmlUnavailableError(str(error)) from error
         if not self.gpus:
             self.close()
             raise NvmlUnavailableError("no GPU can be measured")
         self.zones = tuple(gpu.zone for gpu in self.gpus)
 
-    def close(self) -> None:
-        """Let go of the driver, so that another `Nvml` finds it anew after it was reloaded."""
+    def _found(self) -> tuple[Gpu, ...]:
+        self._nvml.nvmlInit()
         with contextlib.suppress(self._nvml.NVMLError):
-            self._nvml.nvmlShutdown()
+            return tuple(find_gpus(self._nvml))
+        return ()
+
+    def _found_anew(self) -> tuple[Gpu, ...]:
+        """Begin the library anew, as it must be after the driver was reloaded.
+
+        That takes the last of its users to let go, and the sensor that this one replaces is one:
+        all of them are ended here, and closing a sensor of before then does nothing.
+        """
+        for _ in range(_MOST_USERS):
+            try:
+                self._nvml.nvmlShutdown()
+            except self._nvml.NVMLError:
+                break
+        Nvml._loads += 1
+        self._load = Nvml._loads
+        return self._found()
+
+    def close(self) -> None:
+        """Let go of the driver."""
+        if self._load == Nvml._loads:
+            with contextlib.suppress(self._nvml.NVMLError):
+                self._nvml.nvmlShutdown()
 
     def read(self) -> dict[str, int]:
         """Raw values by zone name; a failed read is left out."""
