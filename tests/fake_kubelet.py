@@ -73,21 +73,23 @@ def a_fake_kubelet(socket: Path) -> Iterator[FakeKubelet]:
 
 @contextmanager
 def serving(
-    socket: Path, unary: dict[str, Callable[[bytes, grpc.ServicerContext], bytes]]
+    socket: Path,
+    unary: dict[str, Callable[[bytes, grpc.ServicerContext], bytes]],
+    streams: dict[str, Callable[[bytes, grpc.ServicerContext], Iterator[bytes]]] | None = None,
 ) -> Iterator[grpc.Server]:
-    """A gRPC server of methods that take and give bytes."""
-    handlers = [
-        grpc.method_handlers_generic_handler(
-            method.split("/")[1],
-            {method.split("/")[2]: grpc.unary_unary_rpc_method_handler(answer)},
-        )
-        for method, answer in unary.items()
-    ]
+    """A gRPC server of methods that take and give bytes, some of them many times."""
+    methods = {name: grpc.unary_unary_rpc_method_handler(f) for name, f in unary.items()} | {
+        name: grpc.unary_stream_rpc_method_handler(f) for name, f in (streams or {}).items()
+    }
     server = grpc.server(
         ThreadPoolExecutor(max_workers=4),
         options=[("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)],
     )
-    server.add_generic_rpc_handlers(handlers)
+    for method, handler in methods.items():
+        _, service, name = method.split("/")
+        server.add_generic_rpc_handlers(
+            [grpc.method_handlers_generic_handler(service, {name: handler})]
+        )
     assert server.add_insecure_port(f"unix:{socket}")
     server.start()
     yield server
