@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbonaware_agent.attribution.idle import SAMPLES_TO_LEARN, IdlePower
+from carbonaware_agent.attribution.idle import LIGHT_SAMPLES, SAMPLES_TO_LEARN, IdlePower
 from carbonaware_agent.attribution.periods import crossed, period_of, weights
 from carbonaware_agent.attribution.tails import QUIET_TICKS, ParentSlice
 
@@ -112,6 +112,28 @@ class TestIdlePower:
         idle.revise(fixed_uw=None, maximum_uw=150_000_000)
 
         assert (40_000_000, "learned") == (idle.in_force_uw, idle.origin)
+
+    def test_what_daemons_draw_in_quiet_moments_is_not_idle_power(self):
+        """The line through quiet and light load is followed down to no load."""
+        idle = IdlePower()
+        for _ in range(SAMPLES_TO_LEARN):
+            idle.observe(42_000_000, SECOND_US, 0.02)
+        for _ in range(LIGHT_SAMPLES):
+            idle.observe(50_000_000, SECOND_US, 0.06)
+        idle.revise(fixed_uw=None, maximum_uw=150_000_000)
+
+        assert (38_000_000, "learned") == (idle.in_force_uw, idle.origin)
+
+    @pytest.mark.parametrize("light_uw", [30_000_000, 42_000_000])
+    def test_power_that_does_not_rise_with_load_shows_no_line(self, light_uw):
+        """Then the mean of the quiet moments is the best there is."""
+        idle = IdlePower()
+        for _ in range(SAMPLES_TO_LEARN):
+            idle.observe(42_000_000, SECOND_US, 0.02)
+            idle.observe(light_uw, SECOND_US, 0.06)
+        idle.revise(fixed_uw=None, maximum_uw=None)
+
+        assert 42_000_000 == idle.in_force_uw
 
     def test_before_that_it_is_a_share_of_maximum_power(self):
         """22 % of the maximum, but never more than the lowest minute seen."""

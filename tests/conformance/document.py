@@ -31,9 +31,10 @@ A ratio is attributed over true energy: 1 is right, 0.25 a quarter of it.
 
 ## By load level
 Dynamic energy of three pods. What the agent knows makes its column: `calibrated` has counters and
-the machine's idle power (`--idle-watts`), `learned` had five quiet minutes to learn it, `estimated`
-takes 22 % of maximum power. The last two have no counters: `curve` was measured on a sibling at 0,
-10, 50 and 100 % load, `shape` is the median of servers since 2019 times known maximum power.
+the machine's idle power (`--idle-watts`), `learned` had five quiet minutes and one at 6 % load to
+learn it, `estimated` takes 22 % of maximum power. The last two have no counters: `curve` was
+measured on a sibling at 0, 10, 50 and 100 % load, `shape` is the median of servers since 2019 times
+known maximum power.
 
 Kepler and Scaphandre multiply energy by utilisation, so their formula gives u P(u) where the truth
 is P(u) - P(0). CEEMS divides all of the energy, idle power included, by CPU time: its ratio says
@@ -55,8 +56,9 @@ steep at first. `estimated` and `shape` are poor guesses here, as they would be 
 {levels-steep}
 ```
 
-`learned` is below 1 because quiet is not idle: the daemons of a node draw a little power, which is
-taken for idle power.
+`learned` follows the line through quiet and light moments down to no load, as a node's daemons
+never rest. On a node that never had a light moment it takes the mean of the quiet ones, and what
+daemons draw counts as idle power: with 2 % load that leaves pods 0.8 of their truth at 10 %.
 
 ## By scenario
 Dynamic energy of all pods, on processors and memory:

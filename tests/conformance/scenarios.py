@@ -124,7 +124,12 @@ class Scenario:
 
 LEVELS = (10, 20, 30, 50, 70, 100)
 _LEVEL_SECONDS = 20
+# Long enough to learn idle power: 300 quiet samples, then a minute at 6 % load.
 _QUIET_SECONDS = 310
+_LIGHT_SECONDS = 70
+_LIGHT_LOAD = 6
+# 2 % of the processors, as kubelet, a container runtime and node agents take.
+_DAEMON_CORES = 0.3
 
 
 def load_levels(curve: Curve, knowledge: Knowledge) -> Scenario:
@@ -132,13 +137,20 @@ def load_levels(curve: Curve, knowledge: Knowledge) -> Scenario:
 
     Cut at the beginning of each level and at the end.
     """
-    quiet = _QUIET_SECONDS if knowledge == Knowledge.LEARNED else 0
+    learning = knowledge == Knowledge.LEARNED
+    quiet = _QUIET_SECONDS + _LIGHT_SECONDS if learning else 0
     machine = Machine(curve=curve)
     starts = [quiet + position * _LEVEL_SECONDS for position in range(len(LEVELS) + 1)]
+    loads = [(_QUIET_SECONDS, _LIGHT_LOAD)] if learning else []
+    loads += zip(starts, LEVELS, strict=False)
 
     def course(share: float) -> Course:
-        cores = [(level / 100 * machine.vcpus - FEW_DAEMONS(0)) * share for level in LEVELS]
-        return stairs(*zip(starts, cores, strict=False))
+        return stairs(
+            *(
+                (second, (load / 100 * machine.vcpus - _DAEMON_CORES) * share)
+                for second, load in loads
+            )
+        )
 
     return Scenario(
         name=f"load levels, {curve.name}, {knowledge}",
@@ -147,10 +159,11 @@ def load_levels(curve: Curve, knowledge: Knowledge) -> Scenario:
         ),
         seconds=starts[-1],
         machine=machine,
+        daemons=steady(_DAEMON_CORES),
         knowledge=knowledge,
         cuts=tuple(starts),
-        # 300 quiet samples teach the idle power; it comes into force when an hour ends.
-        hour_at=quiet - 5 if quiet else 3000.0,
+        # What was learned comes into force when an hour ends.
+        hour_at=quiet - 2 if quiet else 3000.0,
     )
 
 
