@@ -22,8 +22,6 @@ from carbonaware_agent.sources.sensor import (
 )
 
 _log = logging.getLogger(__name__)
-# Use is remembered this long for a zone that cannot be read; then its energy is given up.
-_LONGEST_MISS_US = 3600 * 1_000_000
 # Over more than this the mean use stands for what happened when, so the division is an estimate.
 _LONGEST_CERTAIN_US = 60 * 1_000_000
 
@@ -161,7 +159,7 @@ class ZoneEnergy:
             return None
         if raw is None:
             parts.complete = False
-            parts.broken |= self._miss(zone, record, now)
+            self._miss(zone, record, now)
             return None
         used = now.use_of(zone)
         use = used if record.missed is None else merge(record.missed, used)
@@ -201,21 +199,13 @@ class ZoneEnergy:
         record = self._snapshot.zones.setdefault(zone.key, record)
         record.raw, record.read_us, record.missed = raw, boottime_us, None
 
-    def _miss(self, zone: Zone, record: ZoneRecord, now: _Now) -> bool:
-        """Remember who used the node, for when the zone's energy becomes known.
-
-        Returns whether it is too late for that.
-        """
+    def _miss(self, zone: Zone, record: ZoneRecord, now: _Now) -> None:
+        """Remember who used the node, for when the zone's energy becomes known."""
         if record.missed is None:
             self._gap(zone.name, "unreadable")
         used = now.use_of(zone)
         record.missed = used if record.missed is None else merge(record.missed, used)
         record.power_uw = 0
-        if now.boottime_us - record.read_us <= _LONGEST_MISS_US:
-            return False
-        record.raw = record.missed = None
-        self._gap(zone.name, "lost")
-        return True
 
     def _retire_all_but(self, staying: Set[Key]) -> bool:
         """Close zones whose sensor was read for the last time; returns whether energy was lost.

@@ -458,20 +458,6 @@ class TestGaps:
         assert (3000, 1000) == (pod_energy(agent, early), pod_energy(agent, late))
         assert {("package-0", "unreadable"): 1} == agent.snapshot.gaps
 
-    def test_a_zone_that_stays_unreadable_is_given_up_after_an_hour(self, agent, machine):
-        """Then the next good reading is only a baseline, and the gap is counted."""
-        sensor = machine.sensors[0]
-        sensor.value = None
-        for _ in range(4):
-            machine.clock.advance(1800)
-            agent.tick()
-        sensor.value = 10**9
-        machine.clock.advance(1)
-        agent.tick()
-
-        assert 0 == agent.snapshot.zones["package-0", "rapl"].total_uj
-        assert 1 == agent.snapshot.gaps["package-0", "lost"]
-
     def test_a_counter_set_anew_is_a_counted_baseline(self, agent, machine, monkeypatch):
         """Nothing is known about the interval, so nothing is billed."""
         sensor = machine.sensors[0]
