@@ -305,6 +305,7 @@ class SimulatedMachine:
         self.sensors = [FakeSensor()]
         self.platforms: list[FakeSensor] = []
         self.rests: list[Zone] = []
+        self.leaving: set[tuple[str, str]] = set()
         self.busy_us = 0
         self.pods: dict[str, tuple[int, str]] = {}
         self.renewed: set[str] = set()
@@ -348,7 +349,8 @@ class SimulatedMachine:
 
     def seen(self) -> Seen:
         """What the sensors show now."""
-        return Seen(_shown(self.sensors), _shown(self.platforms), self.rests, self.keys)
+        staying = self.keys - self.leaving
+        return Seen(_shown(self.sensors), _shown(self.platforms), self.rests, staying)
 
     def readings(self) -> Readings:
         """All counters as they are now."""

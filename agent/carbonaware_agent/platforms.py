@@ -70,7 +70,6 @@ def _advance(record: PlatformRecord, reading: Reading, boottime_us: int) -> str 
     before, read_us = record.raw, record.read_us
     record.raw, record.read_us = reading.raw, boottime_us
     if before is None:
-        record.balance.broken = True
         return None
     duration_us = boottime_us - read_us
     interval = Interval(duration_us, record.power_uw / 1e6)

@@ -15,6 +15,7 @@ from carbonaware_agent.sources.psys_trial import PSYS, PsysTrial
 from carbonaware_agent.sources.sensor import CHIP, PLATFORM, WALL, Rebaseline, Stream, Zone
 
 OTHER = Zone("other", Stream("other", "hwmon", WALL))
+PACKAGE_0 = FakeSensor().zones[0]
 GPU = Zone("gpu/0", Stream("gpu/0", "nvml_counter", CHIP))
 TICKS = 40
 # The rest of tick k is 3^k microjoules: the digits of a total tell what was counted how often.
@@ -147,6 +148,27 @@ class TestRest:
         assert 300 == total(agent)
         assert (1, 1) == (gaps(agent)["gpu/0", "lost"], gaps(agent)["other", "unmeasured"])
 
+    def test_when_no_package_is_measured_any_more_the_rest_is_the_package(self, node, agent):
+        """And again the other way; what was counted as one is not counted as the other."""
+        del node.sensors[1]
+        counter, package = node.sensors[0], Zone("package", Stream("package", "hwmon", WALL))
+        for rests, counted, kept in (
+            ([OTHER, package], [counter], [package]),
+            ([package], [], [package]),
+            ([package, OTHER], [counter], [OTHER]),
+            ([OTHER], [counter], [OTHER]),
+        ):
+            counter.value += 100
+            node.platforms[0].value += 400
+            node.clock.advance(1)
+            node.rests, node.sensors = rests, counted
+            node.leaving = {zone.key for zone in rests if zone not in kept}
+            agent.tick()
+
+        # The package's energy of the first tick is in its own zone, of the next two in the rest.
+        assert (600, 800, 200) == (total(agent), total(agent, package), total(agent, PACKAGE_0))
+        assert {} == gaps(agent)
+
     def test_another_boot_begins_anew(self, node, agent, tmp_path):
         """The meter's counter was set to 0; totals go on."""
         node.draw_all(100, 0, 400)
@@ -198,7 +220,7 @@ def test_whatever_fails_platform_is_parts_and_rest_less_what_is_owed(chance):
     with TemporaryDirectory() as folder:
         life = RandomMeter(chance, Path(folder))
         for _ in range(TICKS):
-            drawn = [chance.randrange(10**8) for _ in range(2)]
+            drawn = [chance.randrange(10**7, 10**8) for _ in range(2)]
             life.pass_time(*drawn, sum(drawn) + chance.randrange(-(10**7), 10**8), failing=0.2)
         life.pass_time(0, 0, 0, failing=0)
 

@@ -150,6 +150,18 @@ class TestFiles:
         node.tick(60)
         assert {"package-0/rapl"} == sources(node.found)
 
+    def test_what_works_is_not_given_up_for_what_is_looked_for(self, node):
+        """A zone that cannot be read in the moment of looking keeps the file that works."""
+        second = node.tree.rapl(1, zone="intel-rapl:1", name="package-1")
+        node = NodeOfFiles(node.tree)
+        for value in range(2, 5):
+            node.tree.rapl(value, zone="intel-rapl:1", name="package-1")
+            if value == 4:
+                second.with_name("name").write_text("unreadable")
+            node.tick(30)
+
+        assert {"package-1/rapl"} == sources(node.found)
+
     def test_a_driver_that_is_loaded_late_is_found(self, node):
         """As on nodes whose agent starts before the modules."""
         node.tree.hwmon(1, "power_meter", power1_average=100_000_000)

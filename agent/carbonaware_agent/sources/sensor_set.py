@@ -134,7 +134,7 @@ class SensorSet:
         """Read the zones that came into force just now for the first time."""
         shown: dict[Sensor, dict[str, int]] = {}
         for key, watched in self._watched.items():
-            if key not in readings or readings[key].sensor is not watched.sensor:
+            if key not in readings:
                 if watched.sensor not in shown:
                     shown[watched.sensor] = watched.sensor.read()
                 watched.raw = shown[watched.sensor].get(watched.zone.name)
