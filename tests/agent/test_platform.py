@@ -1,6 +1,7 @@
 """A meter of the whole node: what it sees beyond the parts, once and exactly."""
 
 import random
+import re
 from dataclasses import astuple
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,6 +61,12 @@ def total(agent: AgentUnderTest, zone: Zone = OTHER) -> int:
 
 def gaps(agent: AgentUnderTest) -> dict[tuple[str, str], int]:
     return agent.snapshot.gaps
+
+
+def powers(agent: AgentUnderTest) -> set[str]:
+    """Zones whose power is shown: those in force."""
+    series = (line for line in agent.metrics() if line.startswith("carbonaware_node_power"))
+    return {re.search(r'zone="([^"]*)"', line)[1] for line in series}
 
 
 class TestRest:
@@ -164,6 +171,7 @@ class TestRest:
             node.rests, node.sensors = rests, counted
             node.leaving = {zone.key for zone in rests if zone not in kept}
             agent.tick()
+            assert {zone.name for zone in kept} == powers(agent) - {"package-0"}
 
         # The package's energy of the first tick is in its own zone, of the next two in the rest.
         assert (600, 800, 200) == (total(agent), total(agent, package), total(agent, PACKAGE_0))
@@ -182,6 +190,7 @@ class TestRest:
         agent.tick()
 
         assert (350, 550) == (total(agent), agent.snapshot.platforms["hwmon"].total_uj)
+        assert {} == gaps(agent)
 
 
 class RandomMeter:

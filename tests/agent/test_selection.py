@@ -183,6 +183,12 @@ class TestFiles:
 
         assert {"package-0/rapl", *more} == sources(node.found)
 
+        node.tree.hwmon(1, "power_meter", power1_average=100_000_000)
+        node.tree.rapl(3 * 10**6)
+        node.tick(60)
+        # The machine's own meter is the better one.
+        assert {"package-0/rapl", "platform/hwmon", "other/hwmon"} == sources(node.found)
+
 
 class Removable(FakeSensor):
     """A sensor of a device that can be taken away."""
