@@ -185,6 +185,7 @@ class TestFiles:
 
         node.tree.hwmon(1, "power_meter", power1_average=100_000_000)
         node.tree.rapl(3 * 10**6)
+        node.tree.rapl(round(3 * 10**6 * factor), zone="intel-rapl:1", name="psys")
         node.tick(60)
         # The machine's own meter is the better one.
         assert {"package-0/rapl", "platform/hwmon", "other/hwmon"} == sources(node.found)
