@@ -37,6 +37,7 @@ from carbonaware_agent.workloads.cgroups import CgroupReading, CgroupUse
 from carbonaware_agent.workloads.pods import PodDirectory, parse_pod
 
 PACKAGE = Stream("package", "rapl", CHIP)
+DRAM = Stream("dram", "rapl", CHIP)
 BOOT = "11111111-1111-4111-8111-111111111111"
 HOUR_US = 3600 * 1_000_000
 CONFIG_HASH = "kubernetes.io/config.hash"
@@ -153,7 +154,8 @@ class FakeSensor:
 def a_pod_manifest(number: int = 1, **changes: Any) -> dict[str, Any]:
     """A running pod of a Job, as the API shows it.
 
-    changes: uid, name, owner (kind, name, uid), cpu, qos, phase, annotations, gpus, version.
+    changes: uid, name, owner (kind, name, uid), cpu, memory, qos, phase, annotations, gpus,
+    version.
     """
     uid = changes.get("uid", a_uid(number))
     kind, owner_name, owner_uid = changes.get(
@@ -164,7 +166,7 @@ def a_pod_manifest(number: int = 1, **changes: Any) -> dict[str, Any]:
         {"kind": kind, "name": owner_name, "uid": owner_uid, "controller": True},
     ]
     resources = {
-        "requests": {"cpu": changes.get("cpu", "500m")},
+        "requests": {"cpu": changes.get("cpu", "500m"), "memory": changes.get("memory", "0")},
         "limits": {"nvidia.com/gpu": str(changes.get("gpus", 0))},
     }
     return {
@@ -246,7 +248,8 @@ class _ApiHandler(BaseHTTPRequestHandler):
         if self.server.allocatable is None:
             self._answer(403, {"message": "forbidden"})
         else:
-            self._answer(200, {"status": {"allocatable": {"cpu": self.server.allocatable}}})
+            allocatable = {"cpu": self.server.allocatable, "memory": "8Gi"}
+            self._answer(200, {"status": {"allocatable": allocatable}})
 
     def _watch(self) -> None:
         if self.server.watch_statuses:
@@ -309,6 +312,8 @@ class SimulatedMachine:
         self.busy_us = 0
         self.pods: dict[str, tuple[int, str]] = {}
         self.renewed: set[str] = set()
+        self.memory_kib: dict[str, int] = {}
+        self.looks_at_memory = 0
         self.slices = {"kubepods": 0, "burstable": 0, "besteffort": 0}
 
     def start(self, number: int, qos: str = "burstable") -> str:
@@ -327,6 +332,11 @@ class SimulatedMachine:
     def end(self, pod: str) -> None:
         """Remove a pod's cgroup; its slice remembers what it used."""
         del self.pods[pod]
+
+    def look_at_memory(self) -> dict[str, int]:
+        """Memory in use of the pods that exist, as far as a test set it."""
+        self.looks_at_memory += 1
+        return {pod: used for pod, used in self.memory_kib.items() if pod in self.pods}
 
     def renew(self, pod: str) -> None:
         """Remove a pod's cgroup and make it anew, as for a static pod that is restarted."""
@@ -411,7 +421,14 @@ class AgentUnderTest:
         rules = Rules(vcpus, policy, None if idle_watts is None else round(idle_watts * 1e6))
         owners = OwnerSeries(self.snapshot, self.folder.journal)
         self.gpus: GpuPicture | None = None
-        self.meter = Meter(self.snapshot, owners, self.directory, rules, lambda: self.gpus)
+        self.meter = Meter(
+            self.snapshot,
+            owners,
+            self.directory,
+            rules,
+            lambda: self.gpus,
+            machine.look_at_memory,
+        )
         self.board = Board("n1", self.folder.journal)
         if not goes_on:
             self.meter.begin(machine.readings())

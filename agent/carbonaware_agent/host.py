@@ -72,9 +72,13 @@ class Host:
 
     def memory_gib(self) -> int:
         """Memory in GiB, without what the firmware keeps; 0 where the kernel does not say."""
+        return round(self.memory_kib() / 2**20)
+
+    def memory_kib(self) -> int:
+        """Memory in KiB, without what the firmware keeps; 0 where the kernel does not say."""
         with contextlib.suppress(OSError):
             found = re.search(r"MemTotal:\s*(\d+) kB", (self.proc / "meminfo").read_text())
-            return round(int(found[1]) / 2**20) if found else 0
+            return int(found[1]) if found else 0
         return 0
 
 

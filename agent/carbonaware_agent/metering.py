@@ -4,7 +4,7 @@ A tick after a crash is a tick like any other, only longer: raw values, usage an
 so whatever passed while no agent ran is divided by the mean use over the gap.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from carbonaware_agent.attribution.apportion import apportion
@@ -13,6 +13,7 @@ from carbonaware_agent.attribution.periods import crossed, weights
 from carbonaware_agent.attribution.shares import Attribution, IdlePolicy, attribute
 from carbonaware_agent.gpu_holdings import GpuPicture
 from carbonaware_agent.gpu_use import GpuUse, is_gpu
+from carbonaware_agent.memory_use import MemoryUse
 from carbonaware_agent.owners import OwnerSeries
 from carbonaware_agent.readings import Readings
 from carbonaware_agent.snapshot import AttributedRecord, SeriesKey, Snapshot
@@ -24,17 +25,22 @@ from carbonaware_agent.zones import Portion, ZoneEnergy
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What does not change while the agent runs. idle_uw: stated for all packages together."""
+    """What does not change while the agent runs.
+
+    idle_uw: stated for all packages together. memory_kib: of the machine; 0 if unknown.
+    """
 
     vcpus: int
     idle_policy: IdlePolicy
     idle_uw: int | None = None
+    memory_kib: int = 0
 
 
 class Meter:
     """Counts a node's energy into a snapshot, tick by tick.
 
-    gpus: who holds which GPU, as far as that is known now.
+    gpus: who holds which GPU, as far as that is known now. memory: looks at the memory that pods
+    have in use, in KiB.
     """
 
     def __init__(
@@ -44,6 +50,7 @@ class Meter:
         directory: PodDirectory,
         rules: Rules,
         gpus: Callable[[], GpuPicture | None] = lambda: None,
+        memory: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._snapshot = snapshot
         self._owners = owners
@@ -52,6 +59,7 @@ class Meter:
         self._usage = PodUsage(snapshot, owners, directory, rules.vcpus)
         self._zones = ZoneEnergy(snapshot, rules.vcpus)
         self._gpus = GpuUse(snapshot, gpus)
+        self._memory = MemoryUse(snapshot, directory, memory, rules.memory_kib)
 
     def begin(self, readings: Readings) -> None:
         """Take readings as a baseline, in a boot of which nothing was saved."""
@@ -71,8 +79,9 @@ class Meter:
             duration_us=duration_us,
             boottime_us=readings.boottime_us,
         )
-        devices = self._gpus.advance(use, duration_us, readings.boottime_us)
-        portions = self._zones.advance(readings, use, devices)
+        own = self._gpus.advance(use, duration_us, readings.boottime_us)
+        own |= self._memory.advance(use, duration_us, readings.boottime_us)
+        portions = self._zones.advance(readings, use, own)
         longest_us = max([duration_us, *(portion.duration_us for portion in portions)])
         starts = crossed(
             readings.wall_us - longest_us,

@@ -62,15 +62,16 @@ class AttributedRecord:
 class PodRecord:
     """A pod. usage_us: its cgroup's CPU time when last read. parent: the slice that holds it.
 
-    request: in millicores. The API's words on it stay empty until they are known; the owner is
-    then pinned. uid: empty until the labels of its series are settled, with names or without.
-    ended_us: boot time at which its cgroup was found gone. energy: dynamic and idle
-    microjoules.
+    request: in millicores. memory_request: in KiB. The API's words on it stay empty until they are
+    known; the owner is then pinned. uid: empty until the labels of its series are settled, with
+    names or without. ended_us: boot time at which its cgroup was found gone. energy: dynamic and
+    idle microjoules.
     """
 
     usage_us: int
     parent: str
     request: int = 0
+    memory_request: int = 0
     uid: str = ""
     namespace: str = ""
     name: str = ""

@@ -67,7 +67,8 @@ class Encoder:
 
     def _pod_row(self, cgroup: str, pod: PodRecord) -> str:
         # Compared by identity, as long as nothing changes.
-        fixed = (pod.parent, pod.request, pod.uid, pod.namespace, pod.name, pod.owner, *pod.energy)
+        requests = (pod.request, pod.memory_request)
+        fixed = (pod.parent, requests, pod.uid, pod.namespace, pod.name, pod.owner, *pod.energy)
         known = self._pods.get(cgroup)
         if known is None or known[0] != fixed:
             known = self._pods[cgroup] = (fixed, self._fixed_text(cgroup, pod))
@@ -79,7 +80,7 @@ class Encoder:
         row = [
             cgroup,
             pod.parent,
-            pod.request,
+            [pod.request, pod.memory_request],
             # Only a static pod has another uid in its cgroup's name.
             None if pod.uid == cgroup else pod.uid,
             pod.namespace,
@@ -228,11 +229,11 @@ def _holding(method: str, claims: Any, *parts: int) -> Holding:
 
 
 def _pod(row: list[Any], owners: Sequence[Owner], streams: Sequence[Stream]) -> PodRecord:
-    cgroup, parent, request, uid, namespace, name, owner, energies, usage_us, ended_us, parts = row
+    cgroup, parent, requests, uid, namespace, name, owner, energies, usage_us, ended_us, parts = row
     return PodRecord(
         usage_us,
         parent,
-        request,
+        *requests,
         cgroup if uid is None else uid,
         namespace,
         name,

@@ -151,6 +151,7 @@ class PodUsage:
         # Whoever takes a static pod's place later must not change what it is billed for.
         if pod.uid == described.uid or not pod.request:
             pod.request = described.cpu_request
+            pod.memory_request = described.memory_request
 
     def _tails(
         self, slices: dict[str, CgroupUse], busy: dict[str, int], ended: set[str], cap_us: int

@@ -85,10 +85,12 @@ def assemble(
     )
     owners = OwnerSeries(snapshot, folder.journal)
     board = Board(chosen.node_name, folder.journal)
+    cgroups = Cgroups(host.cgroups)
+    rules = _rules(chosen, processor, host.memory_kib())
     agent = Agent(
         clock,
-        Reader(clock, CpuTime(host.proc), found, Cgroups(host.cgroups)),
-        Meter(snapshot, owners, directory, _rules(chosen, processor), lambda: gpus.picture),
+        Reader(clock, CpuTime(host.proc), found, cgroups),
+        Meter(snapshot, owners, directory, rules, lambda: gpus.picture, cgroups.memory_kib),
         snapshot,
         folder,
         board,
@@ -111,9 +113,9 @@ def _machine(
     )
 
 
-def _rules(chosen: Settings, processor: Processor) -> Rules:
+def _rules(chosen: Settings, processor: Processor, memory_kib: int) -> Rules:
     idle_uw = None if chosen.idle_watts is None else round(chosen.idle_watts * 1e6)
-    return Rules(processor.vcpus, chosen.idle_policy, idle_uw)
+    return Rules(processor.vcpus, chosen.idle_policy, idle_uw, memory_kib)
 
 
 def _collectors(watch: PodWatch | None, gpus: GpuWatch) -> Mapping[str, Callable[[], bool | None]]:

@@ -147,6 +147,35 @@ class TestLayouts:
         assert {} == cgroups(tree).read().pods
 
 
+class TestMemory:
+    @pytest.mark.parametrize("names", ["cgroupfs", "systemd", "kind, systemd"])
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_what_each_pod_has_in_use_is_read_where_its_version_counts_it(
+        self, tree, names, version
+    ):
+        """Beside the CPU time, or in a hierarchy of its own, in KiB."""
+        make, file = (v1, "memory.usage_in_bytes") if version == 1 else (v2, "memory.current")
+        make(tree, LAYOUTS[names])
+        base = "sys/fs/cgroup/memory" if version == 1 else "sys/fs/cgroup"
+        for path in LAYOUTS[names]:
+            if path.endswith((f"pod{UID}", f"pod{LOW}.slice")):
+                tree.write(f"{base}/{path}/{file}", str(5 << 20))
+        reader = cgroups(tree)
+        reader.read()
+
+        assert {UID: 5 << 10} == reader.memory_kib()
+
+    def test_a_pod_that_is_gone_has_none(self, tree):
+        """Nor has one whose cgroup counts none."""
+        v2(tree, {"kubepods": 1, f"kubepods/pod{UID}": 1, f"kubepods/pod{a_uid(2)}": 1})
+        tree.write(f"sys/fs/cgroup/kubepods/pod{a_uid(2)}/memory.current", "4096")
+        reader = cgroups(tree)
+        reader.read()
+        shutil.rmtree(tree.root / f"sys/fs/cgroup/kubepods/pod{UID}")
+
+        assert {a_uid(2): 4} == reader.memory_kib()
+
+
 class TestChanges:
     def test_pods_come_and_go(self, tree):
         """Folders are listed anew when they changed."""

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent_builders import (
+    DRAM,
     HOUR,
     PACKAGE,
     AgentUnderTest,
@@ -62,6 +63,7 @@ class RandomLife:
     def __init__(self, chance: random.Random, folder: Path) -> None:
         self.chance = chance
         self.machine = SimulatedMachine()
+        self.machine.sensors.append(FakeSensor(Zone("dram", DRAM)))
         self.options = {
             "policy": chance.choice(list(IdlePolicy)),
             "idle_watts": chance.choice([None, 20.0]),
@@ -79,20 +81,21 @@ class RandomLife:
         for _ in range(self.chance.randrange(3)):
             self.begin_pod()
         self.machine.busy_us += self.chance.randrange(300_000)
-        energy_uj = self.chance.randrange(200_000_000)
-        self.drawn_uj += energy_uj
-        self.machine.draw(energy_uj, seconds=self.chance.uniform(0.1, 30))
-        self.count(readable=self.chance.random() > 0.05)
+        for sensor in range(2):
+            energy_uj = self.chance.randrange(200_000_000)
+            self.drawn_uj += energy_uj
+            self.machine.draw(energy_uj, seconds=self.chance.uniform(0.1, 15), sensor=sensor)
+        self.count(unreadable=self.chance.choice([0, 1] + [None] * 30))
 
-    def count(self, *, readable: bool = True) -> None:
-        """Let the agent make a tick."""
+    def count(self, *, unreadable: int | None = None) -> None:
+        """Let the agent make a tick; unreadable: the sensor that fails in it."""
         before = dict(self.agent.snapshot.pods)
-        sensor = self.machine.sensors[0]
-        value = sensor.value
-        if not readable:
-            sensor.value = None
+        values = [sensor.value for sensor in self.machine.sensors]
+        if unreadable is not None:
+            self.machine.sensors[unreadable].value = None
         self.agent.meter.tick(self.machine.readings())
-        sensor.value = value
+        for sensor, value in zip(self.machine.sensors, values, strict=True):
+            sensor.value = value
         self.forgotten_uj += sum(
             sum(map(sum, pod.energy.values()))
             for uid, pod in before.items()
@@ -104,8 +107,9 @@ class RandomLife:
         self.number += 1
         self.machine.start(self.number, self.chance.choice(["kubepods", "burstable", "besteffort"]))
         if self.chance.random() < 0.7:
-            cpu = f"{self.chance.randrange(900)}m"
-            self.agent.know(a_pod_manifest(self.number, cpu=cpu))
+            cpu, memory = f"{self.chance.randrange(900)}m", f"{self.chance.randrange(900)}Mi"
+            self.agent.know(a_pod_manifest(self.number, cpu=cpu, memory=memory))
+        self.machine.memory_kib[a_uid(self.number)] = self.chance.randrange(900_000)
 
     def restart(self) -> None:
         """Save, be killed, and begin again."""
@@ -123,18 +127,19 @@ class TestConservation:
             life = RandomLife(chance, Path(folder))
             for tick in range(500):
                 life.pass_time()
-                assert 0 == residual(life.agent)
+                assert [0, 0] == [residual(life.agent, zone) for zone in ("package", "dram")]
                 if tick % 100 == 99:
                     life.restart()
             # The last reading may have failed; this one finds what it missed.
             life.machine.draw(0)
             life.count()
 
-            record = life.agent.attributed()
+            records = [life.agent.attributed(zone) for zone in ("package", "dram")]
             of_pods = sum(pod_energy(life.agent, pod) for pod in life.agent.snapshot.pods)
             zones = life.agent.snapshot.zones.values()
             assert life.drawn_uj == sum(zone.total_uj for zone in zones)
-            assert record.dynamic_uj + record.idle_uj == of_pods + life.forgotten_uj
+            to_pods = sum(record.dynamic_uj + record.idle_uj for record in records)
+            assert to_pods == of_pods + life.forgotten_uj
 
     def test_owners_sum_to_their_pods(self, agent, machine):
         """All energy of pods with an owner is in the owner's series."""

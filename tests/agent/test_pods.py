@@ -3,17 +3,22 @@
 import pytest
 
 from agent_builders import CONFIG_HASH, MIRROR, a_mirror_manifest, a_pod_manifest, a_uid
-from carbonaware_agent.workloads.effective_request import effective_cpu_request, millicores
+from carbonaware_agent.workloads.effective_request import (
+    effective_cpu_request,
+    effective_memory_request,
+    kibibytes,
+    millicores,
+)
 from carbonaware_agent.workloads.pods import Owner, PodDirectory, parse_pod
 
 HASH = "0123456789abcdef0123456789abcdef"
 
 
-def a_container(cpu: str, **more: str) -> dict[str, object]:
-    return {"resources": {"requests": {"cpu": cpu}}, **more}
+def a_container(amount: str, **more: str) -> dict[str, object]:
+    return {"resources": {"requests": {"cpu": amount, "memory": f"{amount}Ki"}}, **more}
 
 
-class TestMillicores:
+class TestQuantities:
     @pytest.mark.parametrize(
         ("quantity", "expected"),
         [
@@ -30,6 +35,24 @@ class TestMillicores:
     def test_quantities_are_read_as_kubernetes_writes_them(self, quantity, expected):
         """Rounded up to the millicore; what is no quantity reserves nothing."""
         assert expected == millicores(quantity)
+
+    @pytest.mark.parametrize(
+        ("quantity", "expected"),
+        [
+            ("1Gi", 1 << 20),
+            ("1025", 2),
+            ("129M", 125_977),
+            ("129e6", 125_977),
+            ("1E", 976_562_500_000_000),
+            ("1500m", 1),
+            ("-1Gi", 0),
+            ("1e999999999", 0),
+            ("nan", 0),
+        ],
+    )
+    def test_memory_is_read_in_powers_of_two_and_of_ten(self, quantity, expected):
+        """Rounded up to the KiB."""
+        assert expected == kibibytes(quantity)
 
 
 class TestEffectiveRequest:
@@ -74,6 +97,29 @@ class TestEffectiveRequest:
     def test_it_is_what_the_scheduler_counts(self, spec, expected):
         """So idle power is shared by what was really set aside."""
         assert expected == effective_cpu_request(spec)
+
+    @pytest.mark.parametrize(
+        ("spec", "expected"),
+        [
+            pytest.param(
+                {
+                    "containers": [a_container("5")],
+                    "initContainers": [a_container("1", restartPolicy="Always"), a_container("7")],
+                    "overhead": {"memory": "2Ki"},
+                },
+                10,
+                id="steps, sidecars and overhead",
+            ),
+            pytest.param(
+                {"containers": [a_container("5")], "resources": {"requests": {"cpu": "4"}}},
+                5,
+                id="a request of the whole pod counts for what it names",
+            ),
+        ],
+    )
+    def test_memory_is_counted_alike(self, spec, expected):
+        """In KiB."""
+        assert expected == effective_memory_request(spec)
 
 
 class TestParsePod:

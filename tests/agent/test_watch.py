@@ -73,6 +73,7 @@ class TestProtocol:
             watching["resourceVersion"],
         )
         assert 4000 == follower.directory.allocatable_millicores
+        assert 8 << 20 == follower.directory.allocatable_kib
         assert follower.watch.synced
 
     def test_changes_are_taken_as_they_come(self, api, follower):

@@ -66,6 +66,7 @@ class Cgroups:
     def __init__(self, mount: Path) -> None:
         self._mount = mount
         self._root: Path | None = None
+        self._base = mount
         self._file_name = ""
         self._folders: list[_Folder] = []
         self._ended_us: dict[str, int] = {}
@@ -93,6 +94,30 @@ class Cgroups:
             raise CgroupsUnreadableError(f"pods' cgroups: {error}") from error
         return reading
 
+    def memory_kib(self) -> dict[str, int]:
+        """Memory that each pod has in use, page cache included, in KiB.
+
+        A pod whose cgroup is gone, or does not count memory, is left out. These files are not kept
+        open: at one look in 20 s that would double the descriptors to save 0.008 % of a core.
+        """
+        found: dict[str, int] = {}
+        for folder in self._folders:
+            place, file_name = self._memory_place(folder.path)
+            for name, (pod, _) in folder.pods.items():
+                try:
+                    used_kib = _content_of(f"{place}/{name}/{file_name}") // 1024
+                except (OSError, ValueError):
+                    continue
+                found[pod] = found.get(pod, 0) + used_kib
+        return found
+
+    def _memory_place(self, folder: Path) -> tuple[str, str]:
+        """Where a folder's memory is counted; version 1 has a hierarchy of its own for it."""
+        hierarchy = self._mount / "memory"
+        if hierarchy.is_dir():
+            return str(hierarchy / folder.relative_to(self._base)), "memory.usage_in_bytes"
+        return str(folder), "memory.current"
+
     def _open(self) -> None:
         for folder in self._folders:
             _close(folder)
@@ -101,7 +126,7 @@ class Cgroups:
         for base, file_name in _hierarchies(self._mount):
             root, loose = _find(base)
             if root is not None:
-                self._root, self._file_name = root, file_name
+                self._root, self._base, self._file_name = root, base, file_name
                 self._folders = [_Folder(root, "kubepods", "", loose=loose)]
                 return
 
@@ -185,6 +210,14 @@ class Cgroups:
             self._ended_us[pod] = self._ended_us.get(pod, 0) + last_us
         else:
             self._ended_us.pop(pod, None)
+
+
+def _content_of(path: str) -> int:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int(os.read(descriptor, 64))
+    finally:
+        os.close(descriptor)
 
 
 def _usage_if_there(file: KeptFile) -> int | None:

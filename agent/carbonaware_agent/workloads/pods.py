@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from carbonaware_agent.workloads.effective_request import effective_cpu_request
+from carbonaware_agent.workloads.effective_request import (
+    effective_cpu_request,
+    effective_memory_request,
+)
 
 _ENDED_PHASES = ("Succeeded", "Failed")
 _GPU = "nvidia.com/gpu"
@@ -33,8 +36,9 @@ class Pod:
     """A pod as far as its energy is concerned.
 
     cgroup_uid: the uid in its cgroup's name, which for a static pod is not the API's.
-    slice: the name of the cgroup that holds it. cpu_request: in millicores. gpus: whole GPUs that
-    it holds. ran: a container of it was ever created. ended: none will run again.
+    slice: the name of the cgroup that holds it. cpu_request: in millicores. memory_request: in KiB.
+    gpus: whole GPUs that it holds. ran: a container of it was ever created. ended: none will run
+    again.
     """
 
     uid: str
@@ -44,6 +48,7 @@ class Pod:
     owner: Owner
     slice: str
     cpu_request: int
+    memory_request: int
     gpus: int
     ran: bool
     ended: bool
@@ -64,6 +69,7 @@ def parse_pod(manifest: Mapping[str, Any]) -> Pod:
         owner=owner,
         slice="kubepods" if qos == "guaranteed" else qos,
         cpu_request=effective_cpu_request(spec),
+        memory_request=effective_memory_request(spec),
         gpus=_gpus(spec),
         ran=any(entry.get("containerID") for entry in status.get("containerStatuses") or []),
         ended=status.get("phase") in _ENDED_PHASES,
@@ -109,6 +115,7 @@ class PodDirectory:
         self._ended: deque[Pod] = deque(maxlen=_ENDED_KEPT)
         self.allocatable_millicores: int | None = None
         self.changed = threading.Event()
+        self.allocatable_kib: int | None = None
 
     def replace(self, pods: Iterable[Pod]) -> None:
         """Take a complete list; pods that are not in it are gone."""

@@ -15,7 +15,7 @@ from typing import Any
 import requests
 
 from carbonaware_agent.workloads.api import ApiServer
-from carbonaware_agent.workloads.effective_request import millicores
+from carbonaware_agent.workloads.effective_request import kibibytes, millicores
 from carbonaware_agent.workloads.kubelet import KubeletUnreadableError, PodList
 from carbonaware_agent.workloads.pods import PodDirectory, parse_pod
 
@@ -118,14 +118,16 @@ class PodWatch:
         return str(answer["metadata"]["resourceVersion"])
 
     def _read_allocatable(self) -> None:
-        """What pods can reserve here; without the right to read nodes, the CPU count stands in."""
+        """What pods can reserve here; without the right to read nodes, the machine's own counts."""
         try:
             node = self._get(f"/api/v1/nodes/{self._node}", fieldSelector="")
-            quantity = node["status"]["allocatable"]["cpu"]
+            allocatable = node["status"]["allocatable"]
+            cpu, memory = (str(allocatable.get(name, "0")) for name in ("cpu", "memory"))
         except (requests.RequestException, KeyError) as error:
-            _log.info("the node's allocatable CPU is unknown", extra={"reason": str(error)})
+            _log.info("what the node can allocate is unknown", extra={"reason": str(error)})
         else:
-            self._directory.allocatable_millicores = millicores(str(quantity)) or None
+            self._directory.allocatable_millicores = millicores(cpu) or None
+            self._directory.allocatable_kib = kibibytes(memory) or None
 
     def _get(self, path: str, **query: str) -> dict[str, Any]:
         query = {"fieldSelector": f"spec.nodeName={self._node}"} | query
