@@ -113,8 +113,7 @@ class ZoneEnergy:
         seen, now = readings.seen, _Now(readings.boottime_us, use, devices)
         drawn, parts = [], Parts()
         for sensor, zone, raw in seen.zones:
-            used = _Now(readings.boottime_us, devices.get(zone.stream.zone, use))
-            drawn.append((zone, self._drawn(zone, raw, used, partial(sensor.energy, zone), parts)))
+            drawn.append((zone, self._drawn(zone, raw, now, partial(sensor.energy, zone), parts)))
         parts.broken |= self._retire_all_but({*seen.staying, *(rest.key for rest in seen.rests)})
         for reason in self._platforms.advance(seen.platforms, parts, now.boottime_us):
             self._gap(PLATFORM, reason)

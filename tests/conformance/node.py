@@ -140,9 +140,10 @@ class Node:
             idle_uj = self._watts(kind, 0.0) * _STEP_US
             self._divide_dynamic(kind, energy_uj - idle_uj, used, busy_us)
         for pod in running:
-            claim = self._this_second.setdefault(pod.name, [0, 0])
+            claim = self._this_second.setdefault(pod.name, [0, 0, 0])
             claim[0] += pod.request * _STEP_US // 1000
             claim[1] += used[pod.name]
+            claim[2] += pod.memory_gib * _STEP_US
         if (self._second + STEP_SECONDS) % 1 == 0:
             self._divide_idle()
         self._step_gpus(running)
@@ -175,9 +176,15 @@ class Node:
 
     def _divide_idle(self) -> None:
         """Divide the idle energy of the second that ends now."""
-        claims = {pod: max(claim) for pod, claim in self._this_second.items()}
-        whole = max(self.scenario.machine.vcpus * 1_000_000, sum(claims.values()))
+        machine = self.scenario.machine
         for kind in self._kinds():
+            if kind == "dram":
+                claims = {pod: claim[2] for pod, claim in self._this_second.items()}
+                reservable = machine.memory_gib
+            else:
+                claims = {pod: max(claim[:2]) for pod, claim in self._this_second.items()}
+                reservable = machine.vcpus
+            whole = max(reservable * 1_000_000, sum(claims.values()))
             idle_uj = self._watts(kind, 0.0) * 1_000_000
             for pod, claim in claims.items():
                 self.truth.of(pod, kind).idle += idle_uj * claim / whole

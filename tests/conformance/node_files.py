@@ -28,6 +28,7 @@ class NodeFiles:
         self._driver = driver
         processors = METAL_CPUINFO.split("\n\n")[0]
         self.tree = HostTree(root, cpuinfo="\n\n".join([processors] * scenario.machine.vcpus))
+        self.tree.write("proc/meminfo", f"MemTotal: {scenario.machine.memory_gib << 20} kB")
         self._scenario = scenario
         self._there: set[str] = set()
 

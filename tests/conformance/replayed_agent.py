@@ -83,6 +83,7 @@ def _manifest(number: int, pod: Pod, phase: str) -> dict[str, object]:
         name=pod.name,
         owner=("Job", pod.name, f"uid-of-{pod.name}"),
         cpu=f"{pod.request}m",
+        memory=f"{pod.memory_gib}Gi",
         qos=pod.qos.capitalize(),
         phase=phase,
         gpus=0 if pod.gpu is None else 1,

@@ -41,9 +41,9 @@ def bursts(value: float, *, every: float, lasting: float, after: float = 0.0) ->
 class Pod:
     """A pod from its cgroup's creation to its removal.
 
-    cores: processors it keeps busy. request: CPU request in millicores. qos: the slice that holds
-    it, or guaranteed. gpu: index of the GPU it holds whole. gpu_watts: what that draws beyond idle.
-    told: whether the API server speaks of it.
+    cores: processors it keeps busy. request: CPU request in millicores. memory_gib: memory
+    request. qos: the slice that holds it, or guaranteed. gpu: index of the GPU it holds whole.
+    gpu_watts: what that draws beyond idle. told: whether the API server speaks of it.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Pod:
     begin: float = 0.0
     end: float | None = None
     request: int = 0
+    memory_gib: int = 0
     qos: str = "burstable"
     gpu: int | None = None
     gpu_watts: Course = NOTHING
@@ -73,6 +74,7 @@ class Machine:
     curve: Curve = MEDIAN
     maximum_watts: float = 300.0
     sockets: int = 1
+    memory_gib: int = 64
     dram_watts: Span | None = None
     range_uj: int = RANGE_INTEL_UJ
     begin_uj: int = 100_000_000_000
@@ -167,8 +169,8 @@ def load_levels(curve: Curve, knowledge: Knowledge) -> Scenario:
     )
 
 
-_WEB = Pod("web", bursts(1.5, every=7, lasting=2.5), request=1000)
-_TRAINING = Pod("training", steady(4), request=4000, qos="guaranteed")
+_WEB = Pod("web", bursts(1.5, every=7, lasting=2.5), request=1000, memory_gib=4)
+_TRAINING = Pod("training", steady(4), request=4000, memory_gib=32, qos="guaranteed")
 
 
 SCENARIOS = (
