@@ -233,7 +233,8 @@ def _pod(row: list[Any], owners: Sequence[Owner], streams: Sequence[Stream]) -> 
     return PodRecord(
         usage_us,
         parent,
-        *requests,
+        requests[0],
+        requests[1],
         cgroup if uid is None else uid,
         namespace,
         name,
