@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("agent_cost", "forecast", "grid_faults", "grid_poll", "operator_idle")
+NAMES = ("agent_cost", "forecast", "grid_faults", "grid_poll", "operator_idle", "power_models")
 
 
 def main(names: list[str]) -> None:

@@ -5,6 +5,7 @@ import sys
 
 _COMMANDS = {
     "calibrate": "carbonaware_agent.calibration.calibrate",
+    "fit": "carbonaware_agent.calibration.fit",
     "load": "carbonaware_agent.calibration.load",
 }
 

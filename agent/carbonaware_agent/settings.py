@@ -66,7 +66,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         description="Measure this node's energy and attribute it to pods and their owners.",
         epilog="Each flag can also be set by the variable CARBONAWARE_<FLAG>, for example "
         "CARBONAWARE_STATE_DIR; the flag goes first. Commands with flags of their own: "
-        "calibrate, load.",
+        "calibrate, fit, load.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     for flag in _FLAGS:
