@@ -1,7 +1,7 @@
 """All that is read for one tick, and how well each collector did."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -62,6 +62,7 @@ class Reader:
             return None
         # Only now, so that no sensor is replaced in a tick that does not count.
         seen = self._sensors.take(values, boottime_us)
+        self._note_replaced({sensor.name for sensor in values})
         return Readings(wall_us, boottime_us, busy_us, seen, cgroups)
 
     def _read_sensor(self, sensor: Sensor, zones: Sequence[Zone]) -> Mapping[str, int]:
@@ -70,6 +71,14 @@ class Reader:
         complete = all(zone.name in values for zone in zones)
         self._note(sensor.name, success=complete, begin_us=begin_us)
         return values
+
+    def _note_replaced(self, names: Set[str]) -> None:
+        """Let a sensor that was given up go on as failed, and one that merely stood in vanish."""
+        for name in names - {sensor.name for sensor in self._sensors.in_force}:
+            if name in self._sensors.given_up:
+                self.collected[name] = Collected(False)
+            else:
+                del self.collected[name]
 
     def _timed(self, name: str, read: Callable[[], _T]) -> _T | None:
         begin_us = self._clock.boottime_us()

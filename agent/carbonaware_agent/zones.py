@@ -114,6 +114,7 @@ class ZoneEnergy:
         drawn, parts = [], Parts()
         for sensor, zone, raw in seen.zones:
             drawn.append((zone, self._drawn(zone, raw, now, partial(sensor.energy, zone), parts)))
+        parts.complete = all(raw is not None for _, zone, raw in seen.zones if seen.stays(zone))
         parts.broken |= self._retire_all_but({*seen.staying, *(rest.key for rest in seen.rests)})
         for reason in self._platforms.advance(seen.platforms, parts, now.boottime_us):
             self._gap(PLATFORM, reason)
@@ -158,7 +159,6 @@ class ZoneEnergy:
                 self._baseline(zone, raw, now.boottime_us)
             return None
         if raw is None:
-            parts.complete = False
             self._miss(zone, record, now)
             return None
         used = now.use_of(zone)

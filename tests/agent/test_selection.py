@@ -16,12 +16,16 @@ from agent_builders import (
     FakeSensor,
     HostTree,
     SimulatedMachine,
+    samples,
 )
 from carbonaware_agent.host import Host
 from carbonaware_agent.readings import Readings
+from carbonaware_agent.settings import parse
 from carbonaware_agent.sources.selection import sensors
 from carbonaware_agent.sources.sensor import CHIP, PLATFORM, WALL, Stream, Zone
 from carbonaware_agent.sources.sensor_set import SensorSet
+from carbonaware_agent.wiring import assemble
+from carbonaware_agent.workloads.pods import PodDirectory
 
 TICKS = 50
 COUNTER = Zone("package-0", Stream("package", "rapl", CHIP), always_moves=True)
@@ -351,3 +355,51 @@ def test_no_joule_is_counted_twice_and_none_lost_without_a_gap(chance):
         assert (0, True) == (left, set(digits) <= {0, 1})
         lost = sum(digits[k : k + 2] == [1, 0] for k in range(TICKS))
         assert lost <= sum(agent.snapshot.gaps.values())
+
+
+class WholeAgent:
+    """An agent on a tree of files: a package of 100 W and a meter that shows 150 W."""
+
+    def __init__(self, tree: HostTree, state: Path) -> None:
+        self.tree, self.clock, self.drawn_uj = tree, FakeClock(), 10**9
+        tree.cgroup("kubepods", 0)
+        tree.hwmon(0, "power_meter", power1_average=150_000_000)
+        self.file = tree.rapl(self.drawn_uj)
+        flags = [f"--host-root={tree.root}", f"--state-dir={state}"]
+        self.parts = assemble(parse(flags, {}), self.clock, PodDirectory(), None)
+        self.parts.agent.tick()
+
+    def run(self, seconds: int, *, readable: bool = True) -> dict[str, str]:
+        """Let time pass in ticks of a second; returns the page after it."""
+        for _ in range(seconds):
+            self.drawn_uj += 100_000_000
+            self.clock.advance(1)
+            text = f"{self.drawn_uj:015d}" if readable else "not a number"
+            self.tree.write(str(self.file.relative_to(self.tree.root)), text)
+            self.parts.agent.tick()
+        return samples((self.parts.board.metrics() or b"").decode())
+
+
+def test_the_agent_goes_on_while_a_driver_goes_and_comes(tree, tmp_path):
+    """The package is what the meter shows meanwhile, and each second is in one zone only."""
+    agent = WholeAgent(tree, tmp_path / "state")
+    agent.run(10)
+    without = agent.run(70, readable=False)
+    page = agent.run(70)
+
+    success = 'carbonaware_agent_collector_success{collector="rapl"}'
+    assert ("0", "1") == (without[success], page[success])
+    # A minute is lost before the meter stands in, which it does until the next look a minute later.
+    stood_in = 60
+    expected = {
+        ("package-0", "rapl", "chip"): (10 + 80 - stood_in) * 100,
+        ("other", "hwmon", "wall"): (10 + 80 - stood_in) * 50,
+        ("package", "hwmon", "wall"): stood_in * 150,
+    }
+    energy = "carbonaware_node_energy_joules_total"
+    assert expected == {
+        zone: float(page[f'{energy}{{zone="{zone[0]}",source="{zone[1]}",boundary="{zone[2]}"}}'])
+        for zone in expected
+    }
+    platform = 'carbonaware_node_platform_energy_joules_total{source="hwmon",boundary="wall"}'
+    assert sum(expected.values()) == float(page[platform])

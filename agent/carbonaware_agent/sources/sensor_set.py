@@ -35,6 +35,10 @@ class Seen(NamedTuple):
     rests: Sequence[Zone]
     staying: Set[Key]
 
+    def stays(self, zone: Zone) -> bool:
+        """Whether a zone will be read from now on."""
+        return zone.key in self.staying
+
 
 @dataclass(slots=True)
 class _Watched:
@@ -71,6 +75,15 @@ class SensorSet:
         for watched in self._watched.values():
             found.setdefault(watched.sensor, []).append(watched.zone)
         return found
+
+    @property
+    def given_up(self) -> set[str]:
+        """The names of sensors none of whose zones can be read any more."""
+        return {
+            sensor.name
+            for sensor in self._opened
+            if sensor and all(zone.key in self._given_up for zone in sensor.zones)
+        }
 
     @property
     def measures_package(self) -> bool:
