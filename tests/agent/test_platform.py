@@ -178,8 +178,11 @@ class TestRest:
         assert {} == gaps(agent)
 
     def test_another_boot_begins_anew(self, node, agent, tmp_path):
-        """The meter's counter was set to 0; totals go on."""
+        """Counters were set to 0; what still waited for a part is lost, and totals go on."""
         node.draw_all(100, 0, 400)
+        agent.tick()
+        node.draw_all(0, 200, 400)
+        node.sensors[1].value = None
         agent.tick()
         agent.kill()
         node.boot_id = "another"
@@ -190,7 +193,7 @@ class TestRest:
         agent.tick()
 
         assert (350, 550) == (total(agent), agent.snapshot.platforms["hwmon"].total_uj)
-        assert {} == gaps(agent)
+        assert {("gpu/0", "unreadable"): 1, ("other", "unreadable"): 1} == gaps(agent)
 
 
 class RandomMeter:
