@@ -8,7 +8,7 @@ from agent_builders import a_uid
 from conformance.node import Truth
 from conformance.page import GAPS, POD, Page
 from conformance.replay import Cut, Outcome
-from conformance.scenarios import Pod
+from conformance.scenario import Pod
 
 AGENT = "agent"
 KEPLER, SCAPHANDRE, CEEMS = "Kepler", "Scaphandre", "CEEMS"
@@ -73,6 +73,12 @@ def agent_energy(outcome: Outcome, pod: Pod, component: str, *, gpu: bool = Fals
     return total
 
 
+def gpu_kind(outcome: Outcome, pod: Pod) -> str:
+    """The zone kind of the GPU that a pod holds."""
+    assert pod.gpu is not None
+    return f"gpu/{outcome.scenario.machine.gpus[pod.gpu].uuid}"
+
+
 def pod_ratio(outcome: Outcome, tool: str, pods: Iterable[Pod]) -> float | None:
     """Attributed over true dynamic energy of some pods together; None where there is none."""
     pods = list(pods)
@@ -108,9 +114,15 @@ def node_ratio(outcome: Outcome, tool: str) -> float:
     return outcome.peer_node_uj[tool] / true
 
 
-def idle_ratio(outcome: Outcome) -> float:
-    """Idle energy that the agent charged to pods over what the rule gives for exact idle power."""
-    true = sum(p.idle for (_, kind), p in outcome.end.truth.pods.items() if not is_gpu(kind))
+def idle_ratio(outcome: Outcome) -> float | None:
+    """Idle energy that the agent charged to pods over what the rule gives for exact idle power.
+
+    On processors and memory; None where no pod is due any.
+    """
+    pods = outcome.end.truth.pods.items()
+    true = sum(parts.idle for (_, kind), parts in pods if not is_gpu(kind))
+    if true == 0:
+        return None
     return sum(agent_energy(outcome, pod, "idle") for pod in outcome.scenario.pods) / true
 
 

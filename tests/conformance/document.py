@@ -81,7 +81,11 @@ The energy of the node, as a reader of its counter (every 30 s) or gauge (every 
 {node}
 ```
 
-Energy of pods on GPUs, in joules (Kepler: a power sample times the interval):
+Energy of pods on GPUs, in joules, true and as attributed. The agent's own clients ask NVML, of a
+library that plays a driver, and kubelet's pod-resources socket. Kepler takes a power sample times
+the interval. Who holds a GPU pays for its idle power, `forgotten` too. Unseen turns can only be
+divided in equal parts, partitions of which the driver tells nothing by their slices; activity is
+sampled every ten seconds:
 ```text
 {gpus}
 ```
@@ -102,6 +106,8 @@ only estimated.
 - RAPL's own error, and what lies outside the package: fans, disks, power supplies.
 - Within one reading only means are known. Where power bends with load and pods take turns within
   it, the division is by the mean: the swing at 5 s, and pods that live for half a second, show it.
+- A GPU's power is not proportional to its activity; in the scenarios it is, so that there is a
+  truth. On real ones that take turns, equal activity may well cause unequal power.
 - Memory has no calibrated idle power, and until the first minute is over none at all.
 - Other programs are judged by their formulas. Their real readings, delays and defaults may be
   better or worse.

@@ -2,13 +2,14 @@
 
 True dynamic energy of a pod is its share, by CPU time, of what the node draws beyond idle in each
 quarter of a second. Who causes idle power no physics can say: it goes by what a pod reserved, or
-used if that was more, over each second.
+used if that was more, over each second; of memory by what it requested. On a GPU it goes by what a
+pod holds: all of it, an equal part of the turns, or its slices of seven.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from conformance.scenarios import Pod, Scenario
+from conformance.scenario import Gpu, Pod, Scenario, Sharing
 
 STEP_SECONDS = 0.25
 _STEP_US = 250_000
@@ -28,7 +29,8 @@ class Reading:
 
     counters: microjoules by RAPL zone, None where the read fails. busy_us: of all processors, in
     the ticks of /proc/stat. pods: CPU time of the pods that are there now. slices: CPU time by
-    QoS slice, ended pods included. gpu_uj: by UUID. gpu_watts: by pod, at this instant.
+    QoS slice, ended pods included. gpu_uj: by UUID. gpu_watts: what each GPU draws at this instant;
+    gpu_active: what of that each pod causes.
     """
 
     second: float
@@ -39,6 +41,7 @@ class Reading:
     slices: Mapping[str, int]
     gpu_uj: Mapping[str, int]
     gpu_watts: Mapping[str, float]
+    gpu_active: Mapping[str, float]
 
 
 @dataclass(slots=True)
@@ -57,6 +60,15 @@ class Truth:
         return self.pods.setdefault((pod, zone), Parts())
 
 
+@dataclass(slots=True)
+class _Claim:
+    """What entitles a pod to idle energy within a second, each times the time it was there."""
+
+    reserved_us: int = 0
+    used_us: int = 0
+    memory_gib_us: int = 0
+
+
 class Node:
     """Runs a scenario, step by step."""
 
@@ -72,7 +84,7 @@ class Node:
         self._gpu_drawn = {gpu.uuid: 0 for gpu in machine.gpus}
         self._used = {pod.name: 0 for pod in scenario.pods}
         self._daemons_us = 0
-        self._this_second: dict[str, list[int]] = {}
+        self._this_second: dict[str, _Claim] = {}
 
     def advance(self, second: float) -> None:
         """Let time pass until a second."""
@@ -94,7 +106,6 @@ class Node:
         for pod in self.scenario.pods:
             for name in {"kubepods", pod.qos} & slices.keys():
                 slices[name] += self._used[pod.name]
-        gpus = self.scenario.machine.gpus
         return Reading(
             second=self._second,
             counters={
@@ -107,9 +118,13 @@ class Node:
             slices=slices,
             gpu_uj=dict(self._gpu_drawn),
             gpu_watts={
-                pod.name: gpus[pod.gpu].idle_watts + pod.gpu_watts(self._second)
-                for pod in self.running()
-                if pod.gpu is not None
+                gpu.uuid: gpu.idle_watts + sum(pod.gpu_watts(self._second) for pod in holders)
+                for gpu, holders in self._holders()
+            },
+            gpu_active={
+                pod.name: pod.gpu_watts(self._second)
+                for _, holders in self._holders()
+                for pod in holders
             },
         )
 
@@ -140,13 +155,13 @@ class Node:
             idle_uj = self._watts(kind, 0.0) * _STEP_US
             self._divide_dynamic(kind, energy_uj - idle_uj, used, busy_us)
         for pod in running:
-            claim = self._this_second.setdefault(pod.name, [0, 0, 0])
-            claim[0] += pod.request * _STEP_US // 1000
-            claim[1] += used[pod.name]
-            claim[2] += pod.memory_gib * _STEP_US
+            claim = self._this_second.setdefault(pod.name, _Claim())
+            claim.reserved_us += pod.request * _STEP_US // 1000
+            claim.used_us += used[pod.name]
+            claim.memory_gib_us += pod.memory_gib * _STEP_US
         if (self._second + STEP_SECONDS) % 1 == 0:
             self._divide_idle()
-        self._step_gpus(running)
+        self._step_gpus()
 
     def _watts(self, kind: str, load: float) -> float:
         machine = self.scenario.machine
@@ -178,12 +193,12 @@ class Node:
         """Divide the idle energy of the second that ends now."""
         machine = self.scenario.machine
         for kind in self._kinds():
-            if kind == "dram":
-                claims = {pod: claim[2] for pod, claim in self._this_second.items()}
-                reservable = machine.memory_gib
-            else:
-                claims = {pod: max(claim[:2]) for pod, claim in self._this_second.items()}
-                reservable = machine.vcpus
+            dram = kind == "dram"
+            claims = {
+                pod: claim.memory_gib_us if dram else max(claim.reserved_us, claim.used_us)
+                for pod, claim in self._this_second.items()
+            }
+            reservable = machine.memory_gib if dram else machine.vcpus
             whole = max(reservable * 1_000_000, sum(claims.values()))
             idle_uj = self._watts(kind, 0.0) * 1_000_000
             for pod, claim in claims.items():
@@ -193,15 +208,23 @@ class Node:
     def _kinds(self) -> list[str]:
         return sorted({zone.partition("-")[0] for zone in self.zones})
 
-    def _step_gpus(self, running: list[Pod]) -> None:
-        for index, gpu in enumerate(self.scenario.machine.gpus):
+    def _holders(self) -> list[tuple[Gpu, list[Pod]]]:
+        """Each GPU with the pods that hold it now."""
+        running = list(self.running())
+        return [
+            (gpu, [pod for pod in running if pod.gpu == index])
+            for index, gpu in enumerate(self.scenario.machine.gpus)
+        ]
+
+    def _step_gpus(self) -> None:
+        for gpu, holders in self._holders():
             kind = f"gpu/{gpu.uuid}"
-            idle_uj = round(gpu.idle_watts * _STEP_US)
-            busy_uj = 0
-            for pod in running:
-                if pod.gpu == index:
-                    busy_uj = round(pod.gpu_watts(self._second) * _STEP_US)
-                    self.truth.of(pod.name, kind).dynamic += busy_uj
-                    self.truth.of(pod.name, kind).idle += idle_uj
-            self._gpu_drawn[gpu.uuid] += idle_uj + busy_uj
-            self.truth.nodes[kind] = self.truth.nodes.get(kind, 0) + idle_uj + busy_uj
+            drawn_uj = idle_uj = round(gpu.idle_watts * _STEP_US)
+            for pod in holders:
+                busy_uj = round(pod.gpu_watts(self._second) * _STEP_US)
+                self.truth.of(pod.name, kind).dynamic += busy_uj
+                share = pod.slices / 7 if gpu.sharing == Sharing.PARTITIONS else 1 / len(holders)
+                self.truth.of(pod.name, kind).idle += idle_uj * share
+                drawn_uj += busy_uj
+            self._gpu_drawn[gpu.uuid] += drawn_uj
+            self.truth.nodes[kind] = self.truth.nodes.get(kind, 0) + drawn_uj

@@ -1,22 +1,17 @@
-"""The files of a node: what the kernel and the GPUs' driver show, written from each reading."""
+"""The files of a node: what the kernel shows, written from each reading."""
 
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-import pynvml
-import pytest
 
 from agent_builders import METAL_CPUINFO, HostTree, a_uid
 from carbonaware_agent.host import Host
 from carbonaware_agent.sources.curve import PowerCurve
 from carbonaware_agent.sources.curve_file import Calibration
+from conformance.gpu_devices import GpuDevices
 from conformance.node import Reading
-from conformance.scenarios import Pod, Scenario
-from fake_nvml import FakeNvml, a_gpu
+from conformance.scenario import Pod, Scenario
 
 _CALIBRATED_LOADS = (0.0, 0.1, 0.5, 1.0)
 
@@ -24,8 +19,8 @@ _CALIBRATED_LOADS = (0.0, 0.1, 0.5, 1.0)
 class NodeFiles:
     """The files of a node, brought in line with each reading."""
 
-    def __init__(self, root: Path, scenario: Scenario, driver: FakeNvml | None) -> None:
-        self._driver = driver
+    def __init__(self, root: Path, scenario: Scenario, devices: GpuDevices | None) -> None:
+        self._devices = devices
         processors = METAL_CPUINFO.split("\n\n")[0]
         self.tree = HostTree(root, cpuinfo="\n\n".join([processors] * scenario.machine.vcpus))
         self.tree.write("proc/meminfo", f"MemTotal: {scenario.machine.memory_gib << 20} kB")
@@ -35,10 +30,8 @@ class NodeFiles:
     def show(self, reading: Reading) -> None:
         """Write what the kernel would show."""
         self.tree.busy(reading.busy_us // 10_000)
-        if self._driver is not None:
-            # The driver counts millijoules.
-            gpus = [a_gpu(uuid, energy=uj // 1000) for uuid, uj in reading.gpu_uj.items()]
-            self._driver.show(*gpus)
+        if self._devices is not None:
+            self._devices.show(reading)
         for zone, value in reading.counters.items():
             self._show_counter(zone, value)
         # Slices after pods, so that a tick in between would see a slice with at most its pods.
@@ -95,18 +88,3 @@ def calibrations(scenario: Scenario, host: Host, folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / calibration.file_name).write_text(json.dumps(calibration.document()))
     return folder
-
-
-@contextmanager
-def a_driver(scenario: Scenario, folder: Path) -> Iterator[FakeNvml | None]:
-    """The driver of the node's GPUs; without GPUs there is none, whatever this machine has."""
-    with pytest.MonkeyPatch.context() as patch:
-        if scenario.machine.gpus:
-            yield FakeNvml(folder / "gpus").install(patch)
-            return
-
-        def unavailable() -> None:
-            raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
-
-        patch.setattr(pynvml, "nvmlInit", unavailable)
-        yield None

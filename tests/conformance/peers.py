@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from conformance.node import Reading
-from conformance.scenarios import Scenario
+from conformance.scenario import Scenario
 
 
 class Peer(Protocol):
@@ -59,7 +59,6 @@ class Kepler:
         """All totals are in memory, so they begin again at 0."""
         self._before: Reading | None = None
         self._running: dict[str, dict[str, float]] = {}
-        self._gpu: dict[str, float] = {}
         self._ended: dict[str, dict[str, float]] = {}
         self._exported = False
         self._accumulated: dict[str, int] = {}
@@ -94,10 +93,6 @@ class Kepler:
     def pods(self) -> Mapping[str, float]:
         """Running pods, and those that ended and were not cleared yet."""
         return {pod: sum(zones.values()) for pod, zones in (self._ended | self._running).items()}
-
-    def gpu_pods(self) -> Mapping[str, float]:
-        """GPU energy of running pods: one power sample times the interval."""
-        return self._gpu
 
     def _node_counters(self, now: Reading) -> dict[str, int] | None:
         """Each zone kind's counter: the raw one, or of several sockets their sum without wraps.
@@ -153,11 +148,6 @@ class Kepler:
                     earlier_uj = self._running.get(pod, {}).get(zone, 0.0)
                     running[pod][zone] = earlier_uj + energy_uj * used_us / whole_us
         self._running = running
-        seconds = now.second - before.second
-        self._gpu = {
-            pod: self._gpu.get(pod, 0.0) + watts * seconds * 1e6
-            for pod, watts in now.gpu_watts.items()
-        }
 
 
 class Scaphandre:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+from conformance.gpu_devices import GpuDevices, gpu_devices
+from conformance.kepler_gpus import KeplerGpus
 from conformance.node import Node, Truth
-from conformance.node_files import NodeFiles, a_driver
+from conformance.node_files import NodeFiles
 from conformance.page import ATTRIBUTED, OWNER, POD, Page
 from conformance.peers import Ceems, Kepler, Peer, Scaphandre, Scraper
 from conformance.replayed_agent import ReplayedAgent, a_clock
-from conformance.scenarios import Scenario
-from fake_nvml import FakeNvml
+from conformance.scenario import Scenario
 
 # Prometheus' most common interval; the node's total is judged at it, as its counter may wrap.
 SCRAPE_SECONDS = 30
@@ -84,18 +85,18 @@ Visit = Callable[[float, ReplayedAgent, Kepler], None]
 class Replay:
     """One run of one scenario in a folder of its own."""
 
-    def __init__(self, scenario: Scenario, folder: Path, driver: FakeNvml | None) -> None:
+    def __init__(self, scenario: Scenario, folder: Path, devices: GpuDevices | None) -> None:
         self._scenario = scenario
         self._folder = folder
         self._node = Node(scenario)
-        self._files = NodeFiles(folder / "host", scenario, driver)
+        self._files = NodeFiles(folder / "host", scenario, devices)
         self._clock = a_clock(scenario)
         self._kepler = Kepler(scenario)
         self._scaphandre, self._ceems = Scaphandre(scenario), Ceems(scenario)
         self._peers: tuple[Peer, ...] = (self._kepler, self._scaphandre, self._ceems)
         self._kepler_pods = Scraper(from_zero=True)
         self._kepler_nodes = Scraper(from_zero=False)
-        self._kepler_gpus = Scraper(from_zero=True)
+        self._kepler_gpus = KeplerGpus(scenario)
         self._agent: ReplayedAgent | None = None
         self._shown: dict[str, Decimal] = {}
         self._outcome = Outcome(scenario)
@@ -114,7 +115,7 @@ class Replay:
             self._scaphandre.name: self._scaphandre.node_uj,
             self._ceems.name: self._ceems.node_uj,
         }
-        self._outcome.kepler_gpu_uj = self._kepler_gpus.increase
+        self._outcome.kepler_gpu_uj = dict(self._kepler_gpus.pods())
         if self._agent is not None:
             self._agent.kill()
         return self._outcome
@@ -135,8 +136,8 @@ class Replay:
         self._agent.tick()
         for peer in self._peers:
             peer.take(reading)
+        self._kepler_gpus.take(reading)
         self._kepler_pods.read(self._kepler.pods())
-        self._kepler_gpus.read(self._kepler.gpu_pods())
         if second % SCRAPE_SECONDS == 0:
             self._scrape()
         if second in self._scenario.cuts[:-1]:
@@ -183,8 +184,8 @@ def a_folder() -> Iterator[Path]:
 
 def replay(scenario: Scenario, visit: Visit | None = None) -> Outcome:
     """Run a scenario."""
-    with a_folder() as folder, a_driver(scenario, folder) as driver:
-        return Replay(scenario, folder, driver).run(visit)
+    with a_folder() as folder, gpu_devices(scenario, folder) as devices:
+        return Replay(scenario, folder, devices).run(visit)
 
 
 @functools.cache

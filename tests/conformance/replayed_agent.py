@@ -14,7 +14,7 @@ from carbonaware_agent.workloads.pods import PodDirectory, parse_pod
 from conformance.node import Node
 from conformance.node_files import NodeFiles, calibrations
 from conformance.page import Page
-from conformance.scenarios import Knowledge, Pod, Scenario
+from conformance.scenario import Knowledge, Pod, Scenario
 
 _PERIOD_SECONDS = 3600
 

@@ -11,16 +11,18 @@ from conformance.comparison import (
     agent_energy,
     ended,
     gaps,
+    gpu_kind,
     idle_ratio,
-    is_gpu,
     level_ratios,
     node_ratio,
     pod_ratio,
     worst_pod,
 )
 from conformance.curves import MEDIAN, OLD, STEEP, Curve
+from conformance.gpu_scenarios import GPU_SCENARIOS
 from conformance.replay import Outcome, outcome_of
-from conformance.scenarios import LEVELS, SCENARIOS, Knowledge, load_levels
+from conformance.scenario import Knowledge
+from conformance.scenarios import LEVELS, SCENARIOS, load_levels
 
 _CURVES = (MEDIAN, OLD, STEEP)
 
@@ -85,26 +87,23 @@ def books_table(outcomes: Sequence[Outcome]) -> str:
 
 
 def gpu_table(outcomes: Sequence[Outcome]) -> str:
-    """GPU energy of each pod that holds one, in joules."""
+    """Dynamic and idle energy of each pod that holds a GPU, in joules; Kepler divides no idle."""
     rows = []
     for outcome in outcomes:
         for pod in outcome.scenario.pods:
-            true = [
-                parts
-                for (name, kind), parts in outcome.end.truth.pods.items()
-                if name == pod.name and is_gpu(kind)
-            ]
             if pod.gpu is None:
                 continue
-            ours = [agent_energy(outcome, pod, part, gpu=True) for part in ("dynamic", "idle")]
+            true = outcome.end.truth.of(pod.name, gpu_kind(outcome, pod))
             joules = (
-                sum(parts.dynamic + parts.idle for parts in true),
-                sum(ours),
+                true.dynamic,
+                agent_energy(outcome, pod, "dynamic", gpu=True),
                 outcome.kepler_gpu_uj.get(pod.name, 0.0),
+                true.idle,
+                agent_energy(outcome, pod, "idle", gpu=True),
             )
             name = f"{outcome.scenario.name}: {pod.name}"
             rows.append((name, *(f"{value / 1e6:.0f}" for value in joules)))
-    return aligned(("scenario", "true", AGENT, KEPLER), rows)
+    return aligned(("pod", "dynamic", AGENT, KEPLER, "idle", AGENT), rows)
 
 
 def _ended_ratio(outcome: Outcome, tool: str) -> float | None:
@@ -118,6 +117,7 @@ def _all_ratio(outcome: Outcome, tool: str) -> float | None:
 def tables() -> dict[str, str]:
     """All tables by the mark that stands for them in the page."""
     outcomes = [outcome_of(scenario) for scenario in SCENARIOS]
+    on_gpus = [outcome_of(scenario) for scenario in GPU_SCENARIOS]
     with_ends = [outcome for outcome in outcomes if ended(outcome)]
     return {
         "levels-median": level_table(MEDIAN),
@@ -127,6 +127,6 @@ def tables() -> dict[str, str]:
         "worst": tool_table(outcomes, worst_pod),
         "node": tool_table(outcomes, node_ratio),
         "ended": tool_table(with_ends, _ended_ratio),
-        "gpus": gpu_table(outcomes),
-        "books": books_table(outcomes),
+        "gpus": gpu_table(on_gpus),
+        "books": books_table([*outcomes, *on_gpus]),
     }

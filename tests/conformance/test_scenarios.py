@@ -1,5 +1,6 @@
 """Every scenario through the real agent: exact books, and pods near their true energy."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -10,13 +11,17 @@ from conformance.comparison import (
     CEEMS,
     KEPLER,
     SCAPHANDRE,
+    agent_energy,
+    gpu_kind,
     level_ratios,
     pod_ratio,
     worst_pod,
 )
 from conformance.curves import MEDIAN, OLD, STEEP, Curve
+from conformance.gpu_scenarios import GPU_SCENARIOS
 from conformance.replay import outcome_of
-from conformance.scenarios import LEVELS, SCENARIOS, Knowledge, load_levels
+from conformance.scenario import Knowledge, Scenario
+from conformance.scenarios import LEVELS, SCENARIOS, load_levels
 
 # A tenth of a second each; between them a tail, a wrap on two sockets, a failure and a SIGKILL.
 QUICK = (
@@ -25,18 +30,18 @@ QUICK = (
     "one of two sockets cannot be read",
     "the agent is killed for half a minute",
 )
-EVERY = pytest.mark.parametrize(
-    "scenario",
-    [
-        pytest.param(
-            scenario, id=scenario.name, marks=() if scenario.name in QUICK else pytest.mark.slow
-        )
-        for scenario in SCENARIOS
-    ],
-)
 
 
-@EVERY
+def each(scenarios: Sequence[Scenario]) -> pytest.MarkDecorator:
+    """A test for each scenario, by its name; only the quick ones are in the quick run."""
+    params = [
+        pytest.param(s, id=s.name, marks=() if s.name in QUICK else pytest.mark.slow)
+        for s in scenarios
+    ]
+    return pytest.mark.parametrize("scenario", params)
+
+
+@each([*SCENARIOS, *GPU_SCENARIOS])
 class TestEveryScenario:
     def test_no_microjoule_is_unaccounted_for(self, scenario):
         """Zones are the sum of their components, components of their pods, owners of theirs."""
@@ -74,7 +79,7 @@ BOUNDS = {
 }
 
 
-@EVERY
+@each(SCENARIOS)
 def test_every_pod_is_near_its_true_dynamic_energy(scenario):
     """Within 3 %, but for what the scenarios in BOUNDS are there to show."""
     low, high = BOUNDS.get(scenario.name, (0.97, 1.03))
@@ -82,6 +87,34 @@ def test_every_pod_is_near_its_true_dynamic_energy(scenario):
     worst = worst_pod(outcome_of(scenario), AGENT)
 
     assert worst is None or low <= worst <= high
+
+
+@each(GPU_SCENARIOS)
+class TestGpus:
+    def test_pods_get_the_dynamic_energy_of_their_gpu(self, scenario):
+        """Nothing else does while it is held; who of several gets what, as far as it is told."""
+        outcome = outcome_of(scenario)
+        holders = [pod for pod in scenario.pods if pod.gpu is not None]
+        true = {
+            pod.name: outcome.end.truth.of(pod.name, gpu_kind(outcome, pod)).dynamic
+            for pod in holders
+        }
+        ours = {pod.name: agent_energy(outcome, pod, "dynamic", gpu=True) for pod in holders}
+
+        assert sum(true.values()) == pytest.approx(sum(ours.values()), rel=0.001)
+        if all(gpu.activity for gpu in scenario.machine.gpus):
+            # What changed within ten seconds is seen at the next sample.
+            assert true == pytest.approx(ours, rel=0.05)
+
+    def test_holders_pay_for_idle_power(self, scenario):
+        """By what they hold, whether they use it or not."""
+        outcome = outcome_of(scenario)
+        for pod in scenario.pods:
+            if pod.gpu is not None:
+                true = outcome.end.truth.of(pod.name, gpu_kind(outcome, pod)).idle
+                ours = agent_energy(outcome, pod, "idle", gpu=True)
+                # A pod that is new has half of its first second, whenever in it it began.
+                assert true == pytest.approx(ours, rel=0.01)
 
 
 @pytest.mark.slow

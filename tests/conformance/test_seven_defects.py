@@ -14,16 +14,7 @@ from conformance.page import NODE, POD, Page
 from conformance.peers import Kepler, Scraper, procfs_zone
 from conformance.replay import SCRAPE_SECONDS, Outcome, replay
 from conformance.replayed_agent import ReplayedAgent
-from conformance.scenarios import (
-    RANGE_AMD_UJ,
-    Gpu,
-    Machine,
-    Pod,
-    Scenario,
-    bursts,
-    stairs,
-    steady,
-)
+from conformance.scenario import RANGE_AMD_UJ, Gpu, Machine, Pod, Scenario, bursts, stairs, steady
 
 WORKER = Pod("worker", steady(2), request=2000)
 A_GPU = Machine(gpus=(Gpu("GPU-0", 70.0),))
