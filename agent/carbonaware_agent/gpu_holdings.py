@@ -43,6 +43,15 @@ class Hold(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """Who held a card at one moment, who was active on it until then, and for whom."""
+
+    holds: frozenset[Hold] = frozenset()
+    activity: Activity = field(default_factory=Activity)
+    used: Mapping[_Holder, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Joined:
     """Holds by the UUID of their GPU, and devices that mean no GPU known here."""
 
@@ -85,32 +94,47 @@ def sole_holder(pods: Iterable[Pod], cards: Sequence[Card]) -> Mapping[str, Sequ
     return {gpu.uuid: [Hold(holders[0].cgroup_uid, Part(gpu.uuid))] for gpu, _ in cards}
 
 
-def holding(
-    layout: Layout, holds: Sequence[Hold], activity: Activity, pod_of_process: PodOfProcess
-) -> Holding:
-    """How a card's energy is divided among those who hold it."""
+def used(
+    processes: Mapping[int, int], holds: Iterable[Hold], pod_of_process: PodOfProcess
+) -> dict[_Holder, int]:
+    """The use of a card by holder; None: of visible processes in no holder's cgroup.
+
+    Processes that cannot be seen are left out: they ended, or the host's ids are hidden.
+    """
+    holders = {hold.holder for hold in holds}
+    found = Counter[_Holder]()
+    for process, percent in processes.items():
+        pod = pod_of_process(process)
+        if pod is not None:
+            found[pod if pod in holders else None] += percent
+    return found
+
+
+def holding(layout: Layout, holds: Sequence[Hold], sample: Sample) -> Holding:
+    """How a card's energy is divided among those who hold it.
+
+    Who came after the sample was taken is not in it, so that until the next one parts decide.
+    """
     if not holds:
         return Holding()
+    seen = sample.holds.issuperset(holds)
     if layout.slices:
-        return _of_partitions(layout, holds, activity.instances)
+        return _of_partitions(layout, holds, sample, seen=seen)
     turns = Counter(hold.holder for hold in holds)
     if len(turns) == 1:
-        return _holding(Method.EXCLUSIVE, dict.fromkeys(turns, 1), Counter(), whole=1)
-    active = Counter[_Holder]()
-    for process, percent in activity.processes.items():
-        pod = pod_of_process(process)
-        # Of a process in no holder's cgroup, or in none that can be seen, nobody is known.
-        active[pod if pod in turns else None] += percent
-    if not any(pod for pod, percent in active.items() if percent):
-        return _holding(Method.EQUAL, turns, Counter(), whole=turns.total())
+        return _holding(Method.EXCLUSIVE, dict.fromkeys(turns, 1), {}, whole=1)
+    active = {pod: percent for pod, percent in sample.used.items() if pod is None or pod in turns}
+    if not seen or not any(percent for pod, percent in active.items() if pod is not None):
+        return _holding(Method.EQUAL, turns, {}, whole=turns.total())
     return _holding(Method.SM_UTIL, turns, active, whole=turns.total())
 
 
-def _of_partitions(layout: Layout, holds: Sequence[Hold], instances: Mapping[int, int]) -> Holding:
+def _of_partitions(layout: Layout, holds: Sequence[Hold], sample: Sample, *, seen: bool) -> Holding:
     """By slices, and within a device that several take turns on by turns."""
     turns = Counter(hold.part.device for hold in holds)
     unit = math.lcm(*turns.values())
     devices = {device.uuid: device for device in layout.devices}
+    instances = sample.activity.instances if seen else {}
     parts, active = Counter[_Holder](), Counter[_Holder]()
     for holder, part in holds:
         device = devices.get(part.device or "")
@@ -118,15 +142,19 @@ def _of_partitions(layout: Layout, holds: Sequence[Hold], instances: Mapping[int
         share = slices * unit // turns[part.device]
         parts[holder] += share
         active[holder] += share * (instances.get(device.instance, 0) if device else 0)
+    # What a device did for a pod that left it since is no stranger's.
+    held = {hold.part.device for hold in (*holds, *sample.holds)}
     for device in layout.devices:
-        if device.uuid not in turns:
+        if device.uuid not in held:
             active[None] += device.slices * unit * instances.get(device.instance, 0)
     method = Method.MIG_ACTIVITY if instances else Method.MIG_SLICES
     return _holding(method, parts, active, whole=layout.slices * unit)
 
 
 def _holding(
-    method: Method, parts: Mapping[_Holder, int], active: Counter[_Holder], *, whole: int
+    method: Method, parts: Mapping[_Holder, int], active: Mapping[_Holder, int], *, whole: int
 ) -> Holding:
-    claims = [Claim(pod, count, active[pod]) for pod, count in parts.items() if pod is not None]
-    return Holding(method, tuple(claims), whole, parts.get(None, 0), active[None])
+    claims = tuple(
+        Claim(pod, count, active.get(pod, 0)) for pod, count in parts.items() if pod is not None
+    )
+    return Holding(method, claims, whole, parts.get(None, 0), active.get(None, 0))

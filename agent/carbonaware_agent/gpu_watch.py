@@ -13,9 +13,11 @@ from carbonaware_agent.gpu_holdings import (
     GpuPicture,
     Hold,
     Joined,
+    Sample,
     holding,
     join,
     sole_holder,
+    used,
 )
 from carbonaware_agent.sources.nvml_activity import Activity, ActivitySampler, Layout
 from carbonaware_agent.sources.nvml_devices import Gpu
@@ -37,7 +39,7 @@ class GpuWatch:
 
     gpus: the cards that are measured now. pods_known: whether the directory is as full as it will
     be. socket: kubelet's; on a node without its folder a pod that was given all GPUs holds them.
-    following: whether the last answer was good.
+    following: whether the last answer was good; None where none is needed.
     """
 
     def __init__(
@@ -58,11 +60,11 @@ class GpuWatch:
         self._pod_of_process = partial(pod_of_process, proc)
         self._sampler: ActivitySampler | None = None
         self._cards: list[Card] = []
-        self._activities: dict[str, Activity] = {}
+        self._samples: dict[str, Sample] = {}
         self._sampled_us: int | None = None
         self._unresolved: frozenset[str] = frozenset()
         self.picture: GpuPicture | None = None
-        self.following = True
+        self.following: bool | None = None
 
     def start(self, pause: Callable[[float], bool]) -> None:
         """Follow in a thread that ends with the process."""
@@ -82,7 +84,7 @@ class GpuWatch:
         """Ask for everything that is due, and make a new picture of it."""
         gpus = self._gpus()
         if not gpus:
-            self.picture, self._cards = None, []
+            self.picture, self._cards, self.following = None, [], None
             return
         if self._sampler is None or [gpu for gpu, _ in self._cards] != list(gpus):
             # What was sampled belongs to a driver that may have been reloaded.
@@ -104,12 +106,12 @@ class GpuWatch:
         if not pods and not self._pods_known():
             return None
         if not self._socket.parent.is_dir():
-            self.following = True
+            self.following = None
             return Joined(sole_holder(pods.values(), self._cards), frozenset())
         try:
             allocations = list_allocations(self._socket)
         except PodResourcesError as error:
-            if self.following:
+            if self.following is not False:
                 _log.warning("GPU holders are not followed", extra={"reason": str(error)})
             self.following = False
             return None
@@ -130,9 +132,14 @@ class GpuWatch:
             return
         self._sampled_us = now_us
         shared = {uuid for uuid, held in holds.items() if len({hold.holder for hold in held}) > 1}
-        self._activities = {
-            gpu.uuid: sampler.activity(gpu, layout, shared) for gpu, layout in self._cards
+        self._samples = {
+            gpu.uuid: self._sampled(sampler.activity(gpu, layout, shared), holds.get(gpu.uuid, ()))
+            for gpu, layout in self._cards
         }
+
+    def _sampled(self, activity: Activity, holds: Sequence[Hold]) -> Sample:
+        used_by = used(activity.processes, holds, self._pod_of_process)
+        return Sample(frozenset(holds), activity, used_by)
 
     def _show(self, joined: Joined) -> None:
         self.picture = GpuPicture(
@@ -142,9 +149,9 @@ class GpuWatch:
         )
 
     def _holding(self, gpu: Gpu, layout: Layout, joined: Joined) -> Holding:
-        activity = self._activities.get(gpu.uuid, Activity())
-        return holding(layout, joined.holds.get(gpu.uuid, ()), activity, self._pod_of_process)
+        sample = self._samples.get(gpu.uuid, Sample())
+        return holding(layout, joined.holds.get(gpu.uuid, ()), sample)
 
     def _facts(self, gpu: Gpu) -> CardFacts:
-        activity = self._activities.get(gpu.uuid, Activity())
-        return CardFacts(gpu.uuid, gpu.model, activity.utilization)
+        sample = self._samples.get(gpu.uuid, Sample())
+        return CardFacts(gpu.uuid, gpu.model, sample.activity.utilization)

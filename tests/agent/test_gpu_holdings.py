@@ -4,7 +4,7 @@ import pytest
 
 from agent_builders import a_pod_manifest, a_uid
 from carbonaware_agent.attribution.devices import Claim, Holding, Method
-from carbonaware_agent.gpu_holdings import Hold, holding, join, sole_holder
+from carbonaware_agent.gpu_holdings import Hold, Sample, holding, join, sole_holder, used
 from carbonaware_agent.sources.nvml_activity import Activity, Layout, MigDevice
 from carbonaware_agent.workloads.device_ids import Part, resolve
 from carbonaware_agent.workloads.pod_resources import Allocation
@@ -103,18 +103,18 @@ def test_without_kubelets_word_only_a_pod_with_all_gpus_holds_any(gpus, holder):
 
 
 class TestHolding:
-    def of(self, holds, layout=CARDS[1][1], **activity):
-        """Processes 1, 2 and 3 are of the pods a, b and c."""
-        owners = {1: "a", 2: "b", 3: "c"}
-        return holding(layout, holds, Activity(**activity), owners.get)
+    def of(self, holds, layout=CARDS[1][1], *, sampled=None, used=None, **activity):
+        """sampled: who held what at the time of the sample, else all that do now."""
+        then = frozenset(holds if sampled is None else sampled)
+        return holding(layout, holds, Sample(then, Activity(**activity), used or {}))
 
-    def of_partitions(self, holds, **activity):
+    def of_partitions(self, holds, **sample):
         """Pods hold MIG devices."""
-        return self.of([Hold(pod, Part("GPU-b", device)) for pod, device in holds], **activity)
+        return self.of(_of_card_b(holds), **sample)
 
-    def by_turns(self, holders, **activity):
+    def by_turns(self, holders, **sample):
         """Pods take turns on a card."""
-        return self.of([Hold(pod, WHOLE) for pod in holders], Layout(), **activity)
+        return self.of([Hold(pod, WHOLE) for pod in holders], Layout(), **sample)
 
     def test_nobody_holds_a_card_without_allocations(self):
         """Its power now is its idle power."""
@@ -124,7 +124,7 @@ class TestHolding:
         """Turns that nobody takes cost nobody anything."""
         expected = Holding(Method.EXCLUSIVE, (Claim("a", 1),))
 
-        assert expected == self.by_turns(["a", "a"], processes={3: 50})
+        assert expected == self.by_turns(["a", "a"], used={None: 50})
 
     def test_slices_weigh_the_activity_of_instances(self):
         """Activity is a share of the instance, not of the card."""
@@ -154,19 +154,46 @@ class TestHolding:
 
         assert (50, 60) == (found.claims[0].activity, found.active_strangers)
 
-    def test_processes_tell_who_used_a_shared_card(self):
-        """A process that is in no holder's cgroup is a stranger's."""
-        found = self.by_turns(["a", "b"], processes={1: 30, 2: 10, 3: 5, 99: 7})
+    def test_a_device_that_was_left_since_the_sample_is_no_strangers(self):
+        """What it did was for the pod that left."""
+        before = _of_card_b([("a", "MIG-s"), ("b", "MIG-l")])
+
+        found = self.of_partitions([("a", "MIG-s")], sampled=before, instances={9: 50, 1: 20})
+
+        assert 0 == found.active_strangers
+
+    def test_a_device_that_was_taken_since_the_sample_makes_slices_decide(self):
+        """Its new holder must not work for nothing until the next sample."""
+        before = _of_card_b([("a", "MIG-s")])
+        now = [("a", "MIG-s"), ("b", "MIG-l")]
+
+        found = self.of_partitions(now, sampled=before, instances={9: 50, 1: 0})
+
+        assert Method.MIG_SLICES == found.method
+
+    def test_use_divides_a_shared_card(self):
+        """Also a stranger's."""
+        found = self.by_turns(["a", "b"], used={"a": 30, "b": 10, None: 12})
 
         expected = (Claim("a", 1, 30), Claim("b", 1, 10))
         assert Holding(Method.SM_UTIL, expected, 2, 0, 12) == found
 
-    @pytest.mark.parametrize("processes", [{}, {99: 50}, {1: 0}])
-    def test_turns_are_equal_while_no_holders_process_is_seen(self, processes):
+    @pytest.mark.parametrize("used", [{}, {None: 50}, {"a": 0}, {"gone": 50}])
+    def test_turns_are_equal_while_no_holder_is_seen_to_work(self, used):
         """As without the host's process ids."""
         expected = Holding(Method.EQUAL, (Claim("a", 1), Claim("b", 1)), whole=2)
 
-        assert expected == self.by_turns(["a", "b"], processes=processes)
+        assert expected == self.by_turns(["a", "b"], used=used)
+
+    def test_turns_are_equal_when_a_pod_came_after_the_sample(self):
+        """Nobody has looked at it yet."""
+        before = [Hold("a", WHOLE)]
+
+        assert Method.EQUAL == self.by_turns(["a", "b"], sampled=before, used={"a": 9}).method
+
+
+def _of_card_b(holds):
+    return [Hold(pod, Part("GPU-b", device)) for pod, device in holds]
 
 
 class TestProcesses:
@@ -185,6 +212,21 @@ class TestProcesses:
 
         assert a_uid(1) == pod_of_process(tmp_path, 7)
 
+    def test_a_process_of_the_host_is_in_no_pod(self, tmp_path):
+        """It can be seen all the same."""
+        (tmp_path / "7").mkdir()
+        (tmp_path / "7/cgroup").write_text("0::/system.slice/nvidia-persistenced.service\n")
+
+        assert "" == pod_of_process(tmp_path, 7)
+
     def test_a_process_that_cannot_be_seen_is_nobodys(self, tmp_path):
         """Ended, or of a process namespace that the agent is not in."""
         assert pod_of_process(tmp_path, 7) is None
+
+    def test_use_is_the_holders_or_a_strangers_or_unknown(self):
+        """Two processes of a, one of the host, one that ended."""
+        pods = {1: "a", 2: "a", 3: ""}
+
+        found = used({1: 30, 2: 5, 3: 7, 4: 90}, [Hold("a", WHOLE)], pods.get)
+
+        assert {"a": 35, None: 7} == found

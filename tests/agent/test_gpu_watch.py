@@ -84,7 +84,7 @@ class TestHolders:
         (tmp_path / "pod-resources" / "kubelet.sock").unlink()
 
         assert before == node.look()
-        assert not node.watch.following
+        assert node.watch.following is False
 
     def test_before_the_pods_are_known_there_is_no_picture(self, driver, kubelet, tmp_path):
         """An agent that has just begun must not take a GPU from its holder."""
@@ -204,6 +204,8 @@ class TestTurns:
         node.know(a_pod_manifest(1), a_pod_manifest(2))
         node.process(7, a_uid(1))
         node.process(8, a_uid(2))
+        (tmp_path / "proc/9").mkdir()
+        (tmp_path / "proc/9/cgroup").write_text("0::/system.slice\n")
 
         expected = (Claim(a_uid(1), 1, 60), Claim(a_uid(2), 1, 20))
         assert Holding(Method.SM_UTIL, expected, 2, 0, 1) == node.look()

@@ -9,7 +9,10 @@ from carbonaware_agent.workloads import cgroup_names
 
 
 def pod_of_process(proc: Path, process: int) -> str | None:
-    """The uid in the name of the pod cgroup that a process is in; None where there is none."""
+    """The uid in the name of the pod cgroup that a process is in; empty: it is in none.
+
+    None: it cannot be seen.
+    """
     try:
         text = (proc / str(process) / "cgroup").read_text()
     except OSError:
@@ -19,4 +22,4 @@ def pod_of_process(proc: Path, process: int) -> str | None:
         pod = cgroup_names.pod_of(name)
         if pod is not None:
             return pod
-    return None
+    return ""
