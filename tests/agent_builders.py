@@ -33,7 +33,8 @@ from carbonaware_agent.sources.sensor import (
 )
 from carbonaware_agent.sources.sensor_set import Seen
 from carbonaware_agent.store import StateFolder
-from carbonaware_agent.workloads.cgroups import CgroupReading, CgroupUse
+from carbonaware_agent.workloads.cgroups import CgroupReading
+from carbonaware_agent.workloads.pod_folder import CgroupUse
 from carbonaware_agent.workloads.pods import PodDirectory, parse_pod
 
 PACKAGE = Stream("package", "rapl", CHIP)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from carbonaware_agent.clock import Clock
@@ -60,6 +60,8 @@ class Reader:
         cgroups = self._timed("cgroups", self._cgroups.read)
         if cgroups is None:
             return None
+        if cgroups.unread:
+            self.collected["cgroups"] = replace(self.collected["cgroups"], success=False)
         # Only now, so that no sensor is replaced in a tick that does not count.
         seen = self._sensors.take(values, boottime_us)
         self._note_replaced({sensor.name for sensor in values})

@@ -7,7 +7,8 @@ from carbonaware_agent.attribution.shares import NodeUse, PodUse
 from carbonaware_agent.attribution.tails import ParentSlice
 from carbonaware_agent.owners import KEPT_AFTER_LAST_POD_US, OwnerSeries
 from carbonaware_agent.snapshot import PodRecord, Snapshot
-from carbonaware_agent.workloads.cgroups import CgroupReading, CgroupUse
+from carbonaware_agent.workloads.cgroups import CgroupReading
+from carbonaware_agent.workloads.pod_folder import CgroupUse
 from carbonaware_agent.workloads.pods import Pod, PodDirectory
 
 # Long enough for any scraper to see a pod's last value.
@@ -102,9 +103,10 @@ class PodUsage:
         """CPU time of a pod since the last tick; all of it if its cgroup is new."""
         pod = self._snapshot.pods.get(cgroup)
         if pod is None:
-            pod = self._snapshot.pods[cgroup] = PodRecord(0, use.parent)
+            pod = self._snapshot.pods[cgroup] = PodRecord(_begun_us(use, cap_us), use.parent)
         elif pod.ended_us is not None or use.renewed or use.usage_us < pod.usage_us:
-            pod.usage_us, pod.parent, pod.ended_us = 0, use.parent, None
+            begun_us = _begun_us(use, cap_us)
+            pod.usage_us, pod.parent, pod.ended_us = begun_us, use.parent, None
         moved_us = use.usage_us - pod.usage_us
         pod.usage_us = use.usage_us
         return min(moved_us, cap_us)
@@ -167,7 +169,7 @@ class PodUsage:
         for name, use in slices.items():
             parent = known.get(name)
             if parent is None or use.usage_us < parent.usage_us:
-                parent = known[name] = ParentSlice.newborn()
+                parent = known[name] = ParentSlice.baseline(_begun_us(use, cap_us))
             if use.parent:
                 credited[use.parent] += use.usage_us - parent.usage_us
         tails = dict.fromkeys(ended, 0)
@@ -189,3 +191,12 @@ class PodUsage:
     def _allocatable(self) -> int:
         """Millicores that pods can reserve; all CPUs where the API server did not say."""
         return self._directory.allocatable_millicores or self._vcpus * 1000
+
+
+def _begun_us(use: CgroupUse, cap_us: int) -> int:
+    """What a cgroup that seems to be new had used when it began: nothing, if it can be new at all.
+
+    One that shows far more CPU time than there was since the last tick is older: its counter was
+    set back, or it could not be opened before. What it had used by then is nobody's.
+    """
+    return 0 if use.usage_us <= 2 * cap_us else use.usage_us

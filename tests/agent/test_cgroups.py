@@ -1,17 +1,22 @@
 """CPU time of pods in every layout of cgroups that is in use."""
 
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from agent_builders import HostTree, a_uid
-from carbonaware_agent.workloads.cgroups import Cgroups, CgroupsUnreadableError, CgroupUse
+from carbonaware_agent.workloads.cgroups import Cgroups, CgroupsUnreadableError
+from carbonaware_agent.workloads.pod_folder import CgroupUse
 
 UID = a_uid(1)
 LOW = UID.replace("-", "_")
 HASH = "0123456789abcdef0123456789abcdef"
 CONTAINER = "f" * 64
+_BURSTABLE_POD = f"kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{LOW}.slice"
 
 
 @pytest.fixture
@@ -70,6 +75,45 @@ LAYOUTS = {
         f"kubelet/kubepods/burstable/pod{UID}": 50,
         f"kubelet/kubepods/pod{a_uid(2)}": 40,
     },
+    "kind, seen from the machine below it": {
+        "docker/0a1b/kubelet/kubepods": 100,
+        "docker/0a1b/kubelet/kubepods/burstable": 60,
+        "docker/0a1b/kubelet/kubepods/besteffort": 0,
+        f"docker/0a1b/kubelet/kubepods/burstable/pod{UID}": 50,
+        f"docker/0a1b/kubelet/kubepods/pod{a_uid(2)}": 40,
+    },
+    "a root of one's own, cgroupfs": {
+        "batch/nodes/kubepods": 100,
+        "batch/nodes/kubepods/burstable": 60,
+        "batch/nodes/kubepods/besteffort": 0,
+        f"batch/nodes/kubepods/burstable/pod{UID}": 50,
+        f"batch/nodes/kubepods/pod{a_uid(2)}": 40,
+    },
+    "a root of one's own, systemd": {
+        "batch.slice/batch-kubepods.slice": 100,
+        "batch.slice/batch-kubepods.slice/batch-kubepods-burstable.slice": 60,
+        "batch.slice/batch-kubepods.slice/batch-kubepods-besteffort.slice": 0,
+        "batch.slice/batch-kubepods.slice/batch-kubepods-burstable.slice/"
+        f"batch-kubepods-burstable-pod{LOW}.slice": 50,
+        "batch.slice/batch-kubepods.slice/"
+        f"batch-kubepods-pod{a_uid(2).replace('-', '_')}.slice": 40,
+    },
+    **{
+        f"containers of {runtime} below the pod": {
+            "kubepods.slice": 100,
+            "kubepods.slice/kubepods-burstable.slice": 60,
+            "kubepods.slice/kubepods-besteffort.slice": 0,
+            f"{_BURSTABLE_POD}": 50,
+            f"{_BURSTABLE_POD}/{container}": 30,
+            f"kubepods.slice/kubepods-pod{a_uid(2).replace('-', '_')}.slice": 40,
+        }
+        for runtime, container in {
+            "containerd": f"cri-containerd-{CONTAINER}.scope",
+            "CRI-O": f"crio-{CONTAINER}.scope/container",
+            "CRI-O's monitor": f"crio-conmon-{CONTAINER}.scope",
+            "cri-dockerd": f"docker-{CONTAINER}.scope",
+        }.items()
+    },
 }
 PODS = {UID: CgroupUse(50, "burstable"), a_uid(2): CgroupUse(40, "kubepods")}
 SLICES = {
@@ -113,9 +157,13 @@ class TestLayouts:
         assert PODS == cgroups(tree).read().pods
 
     def test_a_static_pods_cgroup_carries_its_config_hash(self, tree):
-        """32 hexadecimal digits instead of a uid."""
-        v2(tree, {"kubepods": 9, f"kubepods/pod{HASH}": 7})
+        """32 hexadecimal digits instead of a uid, by either driver."""
+        v2(tree, {"kubepods": 9, f"kubepods/pod{HASH}": 7, f"kubepods/pod{HASH[::-1]}": 1})
+        assert {HASH: 7, HASH[::-1]: 1} == {
+            pod: use.usage_us for pod, use in cgroups(tree).read().pods.items()
+        }
 
+        v1(tree, {"kubepods.slice": 9, f"kubepods.slice/kubepods-pod{HASH}.slice": 7})
         assert {HASH: CgroupUse(7, "kubepods")} == cgroups(tree).read().pods
 
     def test_containers_outside_the_tree_are_summed_by_pod(self, tree):
@@ -132,6 +180,17 @@ class TestLayouts:
         shutil.rmtree(tree.root / "sys/fs/cgroup" / first)
         v2(tree, {second: 13})
         assert {UID: CgroupUse(43, "")} == reader.read().pods
+
+    def test_containers_outside_the_tree_count_beside_their_pods_empty_slice(self, tree):
+        """Kubelet made it all the same; what it holds does not remember the containers."""
+        name = f"kubepods-burstable-pod{LOW}.slice:cri-containerd:{CONTAINER}"
+        usage = {f"system.slice/containerd.service/{name}": 30}
+        v2(tree, LAYOUTS["systemd"] | {_BURSTABLE_POD: 0} | usage)
+
+        reading = cgroups(tree).read()
+
+        assert PODS | {UID: CgroupUse(30, "")} == reading.pods
+        assert SLICES == reading.slices
 
     def test_other_cgroups_are_not_pods(self, tree):
         """What an administrator made beside them is left alone."""
@@ -246,6 +305,36 @@ class TestChanges:
 
         with pytest.raises(CgroupsUnreadableError):
             reader.read()
+
+
+FEW_DESCRIPTORS = """
+import json, resource, sys
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+from carbonaware_agent.workloads.cgroups import Cgroups
+reader = Cgroups(Path(sys.argv[1]))
+first, second = reader.read(), reader.read()
+free = [open("/dev/null") for _ in range(40)]
+print(json.dumps([len(first.pods), first.unread, len(second.pods), second.unread]))
+"""
+
+
+def test_without_descriptors_for_all_pods_the_others_are_read(tree):
+    """It is told how many are not, and enough descriptors are left to save and to be scraped."""
+    v2(tree, {"kubepods": 1} | {f"kubepods/pod{a_uid(number)}": 1 for number in range(90)})
+
+    ran = subprocess.run(
+        [sys.executable, "-c", FEW_DESCRIPTORS, str(tree.root / "sys/fs/cgroup")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    pods, unread, *second = json.loads(ran.stdout)
+    assert [pods, unread] == second
+    assert 90 == pods + unread
+    assert 20 < pods < 36
+    assert 1 == ran.stderr.count("some pods are not measured")
 
 
 @pytest.fixture

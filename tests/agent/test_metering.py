@@ -281,6 +281,29 @@ class TestPods:
         expected = apportion(4000, [100_000 + later_us, 300_000 + later_us])
         assert expected == [pod_energy(agent, pod), pod_energy(agent, other)]
 
+    def test_a_counter_that_is_set_back_is_a_baseline(self, agent, machine):
+        """A cgroup that shows more than there was since the last tick is no new one."""
+        setback, other = machine.start(1), machine.start(2)
+        machine.pods[setback] = (500_000_000, "burstable")
+        machine.draw(0)
+        agent.tick()
+        machine.pods[setback] = (400_000_000, "burstable")
+        machine.use(other, 1)
+        machine.draw(1000)
+        agent.tick()
+
+        assert (0, 1000) == (pod_energy(agent, setback), pod_energy(agent, other))
+
+    def test_a_pod_that_could_not_be_read_at_first_is_a_baseline(self, agent, machine):
+        """As when its file could not be opened for want of descriptors."""
+        late, other = machine.start(1), machine.start(2)
+        machine.pods[late] = (500_000_000, "burstable")
+        machine.use(other, 1)
+        machine.draw(1000)
+        agent.tick()
+
+        assert (0, 1000) == (pod_energy(agent, late), pod_energy(agent, other))
+
     def test_a_quiet_interval_keeps_totals(self, agent, machine):
         """A pod that did nothing for a tick does not start from 0 again."""
         pod = machine.start(1)

@@ -23,7 +23,7 @@ class TestParentSlice:
 
     def test_reading_skew_of_quiet_ticks_is_nobodys_tail(self):
         """The parent is read after its children, so it always shows a little more."""
-        parent = ParentSlice.newborn()
+        parent = ParentSlice.baseline(0)
         for tick in range(1, QUIET_TICKS + 2):
             parent.settle(tick * 1000 + 40, 1000, ended=False, cap_us=SECOND_US)
 
@@ -32,20 +32,20 @@ class TestParentSlice:
 
     def test_a_tail_is_given_once(self):
         """What one ended pod got is not there for the next."""
-        parent = ParentSlice.newborn()
+        parent = ParentSlice.baseline(0)
         parent.settle(500, 0, ended=True, cap_us=SECOND_US)
 
         assert 0 == parent.settle(500, 0, ended=True, cap_us=SECOND_US)
 
     def test_a_tail_never_exceeds_the_time_there_was(self):
         """A wrong reading cannot become more CPU time than the node has."""
-        parent = ParentSlice.newborn()
+        parent = ParentSlice.baseline(0)
 
         assert SECOND_US == parent.settle(10**12, 0, ended=True, cap_us=SECOND_US)
 
     def test_a_residual_that_nobody_claims_is_written_off(self):
         """Use of a pod nobody ever heard of does not fall to one that ends much later."""
-        parent = ParentSlice.newborn()
+        parent = ParentSlice.baseline(0)
         for _ in range(QUIET_TICKS):
             parent.settle(700, 0, ended=False, cap_us=SECOND_US)
 

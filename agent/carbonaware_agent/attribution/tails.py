@@ -22,13 +22,8 @@ class ParentSlice:
 
     @classmethod
     def baseline(cls, usage_us: int) -> "ParentSlice":
-        """A parent whose past is unknown: nothing before now is anybody's tail."""
+        """A parent that had used so much when it came into view: that is nobody's tail."""
         return cls(usage_us=usage_us, credited_us=usage_us, quiet_us=[0])
-
-    @classmethod
-    def newborn(cls) -> "ParentSlice":
-        """A parent that was created since the last tick: all it used is of interest."""
-        return cls(usage_us=0, credited_us=0, quiet_us=[0])
 
     def settle(self, usage_us: int, credited_us: int, *, ended: bool, cap_us: int) -> int:
         """Take this tick's readings; returns the tail of the pods that ended, 0 on a quiet tick.
