@@ -84,6 +84,16 @@ class TestTurns:
 
         assert ({"a": (667, 467), "b": (333, 233)}, 0, 0) == divided(holding)
 
+    def test_equal_turns_are_equal_whatever_the_interval(self):
+        """An odd number of microseconds has no half, and 700 W draw 700 microjoules in one."""
+        holding = Holding(Method.EQUAL, (Claim("a", 1), Claim("b", 1)), whole=2)
+        duration_us = 1_000_001
+        use = device_use(holding, {"a": duration_us, "b": duration_us}, duration_us)
+
+        parts = attribute(700_000_000, 300_000_000, use)
+
+        assert ([200_000_000] * 2, [150_000_000] * 2) == (parts.dynamic_uj, parts.idle_uj)
+
     def test_the_turn_of_an_unknown_pod_is_nobodys(self):
         """The others do not pay for it."""
         holding = Holding(Method.EQUAL, (Claim("a", 1),), whole=2, strangers=1)

@@ -13,6 +13,9 @@ from typing import NamedTuple
 from carbonaware_agent.attribution.apportion import apportion
 from carbonaware_agent.attribution.shares import NodeUse, PodUse
 
+# A whole microsecond of a card of 700 W is 700 microjoules, by which equal holders would differ.
+_FINE = 1000
+
 
 class Method(StrEnum):
     """How a device's energy is divided now."""
@@ -53,13 +56,14 @@ class Holding:
 
 
 def device_use(holding: Holding, present_us: Mapping[str, int], duration_us: int) -> NodeUse:
-    """The holders' use over an interval of > 0 microseconds; its shares are exact.
+    """The holders' use over an interval of > 0 microseconds, in fine parts of its time.
 
     present_us: how long each pod existed in it. Pods that are not in it get nothing.
     """
+    time = duration_us * _FINE
     claims = [claim for claim in holding.claims if present_us.get(claim.pod)]
     if not claims:
-        return NodeUse((), busy_us=duration_us * holding.held, allocatable_us=duration_us)
+        return NodeUse((), busy_us=time * holding.held, allocatable_us=time)
     reserved = [claim.parts * present_us[claim.pod] for claim in claims]
     free = max(0, holding.whole * duration_us - sum(reserved))
     active = [claim.activity * present_us[claim.pod] for claim in claims]
@@ -67,15 +71,15 @@ def device_use(holding: Holding, present_us: Mapping[str, int], duration_us: int
     if sum(active) + strange == 0:
         # Parts that nobody holds draw no dynamic power, so only holders share it.
         active, strange = reserved, holding.strangers * duration_us
-    busy_us = apportion(duration_us, [*active, strange])
-    reserved_us = apportion(duration_us, [*reserved, free])
+    busy = apportion(time, [*active, strange])
+    reserves = apportion(time, [*reserved, free])
     return NodeUse(
         tuple(
-            PodUse(claim.pod, busy, reserve, present_us[claim.pod])
+            PodUse(claim.pod, used, reserve, present_us[claim.pod])
             # The last of each belongs to no known pod.
-            for claim, busy, reserve in zip(claims, busy_us, reserved_us, strict=False)
+            for claim, used, reserve in zip(claims, busy, reserves, strict=False)
         ),
-        busy_us=duration_us,
-        allocatable_us=duration_us,
+        busy_us=time,
+        allocatable_us=time,
         binding=True,
     )
