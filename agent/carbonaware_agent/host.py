@@ -64,11 +64,11 @@ class Host:
 
     def boot_id(self) -> str:
         """The identity of this boot. Raises OSError: there is no boot_id file."""
-        return (self.proc / "sys/kernel/random/boot_id").read_text().strip()
+        return (self.proc / "sys/kernel/random/boot_id").read_text(errors="replace").strip()
 
     def processor(self) -> Processor:
         """The processors. Raises OSError: there is no cpuinfo file."""
-        return parse_cpuinfo((self.proc / "cpuinfo").read_text())
+        return parse_cpuinfo((self.proc / "cpuinfo").read_text(errors="replace"))
 
     def memory_gib(self) -> int:
         """Memory in GiB, without what the firmware keeps; 0 where the kernel does not say."""
@@ -76,7 +76,7 @@ class Host:
 
     def memory_kib(self) -> int:
         """Memory in KiB, without what the firmware keeps; 0 where the kernel does not say."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             found = re.search(r"MemTotal:\s*(\d+) kB", (self.proc / "meminfo").read_text())
             return int(found[1]) if found else 0
         return 0
@@ -109,4 +109,4 @@ def _arm_name(fields: Mapping[str, str]) -> str:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdigit() else 0
+    return int(text) if text.isdecimal() and len(text) < 20 else 0

@@ -138,22 +138,39 @@ class Journal:
                 yield ["close", epoch, history.total_uj, history.closed_us]
 
     def _replay(self, lines: list[bytes]) -> None:
-        """Take lines up to the first that is not whole."""
+        """Take all lines that are whole: a crash cuts off the last one, a bad disk any."""
         same_period = True
-        try:
-            for line in lines:
+        for line in lines:
+            try:
                 match json.loads(line):
-                    case ["period", period_us]:
+                    case ["period", int(period_us)]:
                         same_period = period_us == self._period_us
-                    case ["series", epoch, owner, stream]:
-                        self._histories[epoch] = History((Owner(*owner), Stream(*stream)))
-                    case ["mark", epoch, start_us, value_uj] if same_period:
-                        self._histories[epoch].marks.append(Mark(start_us, value_uj))
-                    case ["close", epoch, total_uj, closed_us]:
-                        history = self._histories[epoch]
-                        history.total_uj, history.closed_us = total_uj, closed_us
-        except (ValueError, TypeError, KeyError) as error:
-            _log.warning("the journal ends in a damaged line", extra={"reason": repr(error)})
+                    case ["mark", *_] if not same_period:
+                        pass
+                    case row:
+                        self._replay_row(row)
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                _log.warning("damaged line of the journal", extra={"reason": repr(error)[:200]})
+
+    def _replay_row(self, row: Any) -> None:
+        """Take one line. Raises ValueError, TypeError or KeyError: it is damaged."""
+        match row:
+            case ["series", str(epoch), [*owner], [*stream]]:
+                self._histories[epoch] = History(_key(owner, stream))
+            case ["mark", epoch, int(start_us), int(value_uj)] if value_uj >= 0:
+                self._histories[epoch].marks.append(Mark(start_us, value_uj))
+            case ["close", epoch, int(total_uj), int(closed_us)] if total_uj >= 0:
+                history = self._histories[epoch]
+                history.total_uj, history.closed_us = total_uj, closed_us
+            case _:
+                raise ValueError(f"no line of the journal: {row!r}")
+
+
+def _key(owner: list[Any], stream: list[Any]) -> SeriesKey:
+    """Raises ValueError or TypeError: they are none."""
+    if not all(isinstance(word, str) for word in (*owner, *stream)):
+        raise ValueError("owners and streams are named by texts")
+    return Owner(*owner), Stream(*stream)
 
 
 def _line(row: list[Any]) -> bytes:

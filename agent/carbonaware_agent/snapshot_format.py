@@ -180,7 +180,7 @@ def decode(content: bytes) -> Snapshot:
         if document["version"] != _VERSION:
             raise SnapshotUnreadableError(f"version {document['version']} is not known")
         return _snapshot(document)
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise SnapshotUnreadableError(str(error)) from error
 
 

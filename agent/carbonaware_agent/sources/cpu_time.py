@@ -22,7 +22,10 @@ class CpuTime:
         line = self._file.read(512).split(b"\n", 1)[0].split()
         if not line or line[0] != b"cpu" or len(line) <= max(_BUSY_COLUMNS):
             raise ValueError("the first line of /proc/stat must be the sum over all processors")
-        return sum(int(line[column]) for column in _BUSY_COLUMNS) * _MICROSECONDS_PER_TICK
+        columns = [line[column] for column in _BUSY_COLUMNS]
+        if not all(column.isdigit() for column in columns):
+            raise ValueError(f"/proc/stat must count ticks, not {columns}")
+        return sum(map(int, columns)) * _MICROSECONDS_PER_TICK
 
     def close(self) -> None:
         """Close /proc/stat."""

@@ -63,7 +63,7 @@ def read_calibrations(folder: Path) -> Iterator[Calibration | CurveFileError]:
     for file in sorted(path for path in folder.iterdir() if path.suffix == ".json"):
         try:
             yield _calibration(json.loads(file.read_text()))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             yield CurveFileError(f"{file.name}: {error}")
 
 

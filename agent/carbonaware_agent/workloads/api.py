@@ -10,6 +10,8 @@ from typing import Any
 import requests
 import yaml
 
+# What reading a file of another shape ends in.
+_MISSHAPEN = (LookupError, TypeError, AttributeError, ValueError, RecursionError)
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -77,7 +79,7 @@ def from_kubeconfig(file: Path) -> ApiServer:
         cluster = _named(content, "clusters", context["cluster"])["cluster"]
         user = _named(content, "users", context["user"]).get("user") or {}
         return _api_server(file.parent, cluster, user)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (OSError, yaml.YAMLError, *_MISSHAPEN) as error:
         raise ApiUnconfiguredError(f"kubeconfig {file}: {error!r}") from error
 
 

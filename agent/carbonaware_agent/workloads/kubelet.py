@@ -12,7 +12,7 @@ from pathlib import Path
 import requests
 
 from carbonaware_agent.workloads.api import ApiServer
-from carbonaware_agent.workloads.pods import Pod, parse_pod
+from carbonaware_agent.workloads.pods import Pod, parse_pods
 
 PORT = 10250
 _TIMEOUT_SECONDS = (3.0, 10.0)
@@ -59,11 +59,11 @@ def _pods(kubelet: ApiServer) -> Sequence[Pod]:
                 f"get nodes/pods; {response.text.strip()[:200]}"
             )
         response.raise_for_status()
-        return [parse_pod(item) for item in response.json().get("items") or []]
+        return parse_pods(response.json().get("items"))
     except requests.exceptions.SSLError as error:
         raise KubeletUnreadableError(
             f"{kubelet.url} is not trusted: name the authority of its certificate with "
             f"--kubelet-ca; {error}"
         ) from error
-    except (requests.RequestException, OSError, ValueError, KeyError) as error:
+    except (requests.RequestException, OSError, ValueError, TypeError, AttributeError) as error:
         raise KubeletUnreadableError(f"{kubelet.url}: {error}") from error

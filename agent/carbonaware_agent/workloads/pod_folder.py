@@ -126,7 +126,9 @@ def _usage_us(content: bytes) -> int:
 
     Raises OSError: the file is empty, as it is for a moment while a simulated tree is written.
     """
-    words = content.split(None, 2)
-    if not words or not words[-1 if len(words) == 1 else 1].isdigit():
-        raise OSError(errno.EIO, "a usage file without a number")
-    return int(words[1]) if words[0] == b"usage_usec" else int(words[0]) // 1000
+    match content.split(None, 2):
+        case [b"usage_usec", number, *_] if number.isdigit():
+            return int(number)
+        case [number] if number.isdigit():
+            return int(number) // 1000
+    raise OSError(errno.EIO, "a usage file without a number")

@@ -1,5 +1,6 @@
 """What the API server says about the pods of this node."""
 
+import logging
 import re
 import threading
 from collections import Counter, deque
@@ -12,11 +13,16 @@ from carbonaware_agent.workloads.effective_request import (
     effective_memory_request,
 )
 
+_log = logging.getLogger(__name__)
 _ENDED_PHASES = ("Succeeded", "Failed")
 _GPU = "nvidia.com/gpu"
 # What a mirror pod carries: kubelet shows a static pod of its own to the API server by one, and
 # writes the hash of the manifest there, which is the static pod's uid.
 _MIRROR = "kubernetes.io/config.mirror"
+_SLICES = {"guaranteed": "kubepods", "burstable": "burstable", "besteffort": "besteffort"}
+# Of any object. The API server does not bound the words of an owner reference, which every user may
+# write: one of a megabyte would be saved each second.
+_LONGEST_NAME = 253
 _STATIC_UID = re.compile("[0-9a-f]{32}")
 # Pods that ended wait here for the next tick, which comes within seconds.
 _ENDED_KEPT = 1000
@@ -54,20 +60,42 @@ class Pod:
     ended: bool
 
 
-def parse_pod(manifest: Mapping[str, Any]) -> Pod:
-    """Read a Pod object of the API. Raises KeyError: it is not one."""
+class MalformedPodError(ValueError):
+    """An object is not a Pod as the API defines it; the message says why not."""
+
+
+def parse_pods(items: Any) -> list[Pod]:
+    """The pods of a list; one that cannot be read is told of, and must not hide the others."""
+    pods = []
+    for item in items or []:
+        try:
+            pods.append(parse_pod(item))
+        except MalformedPodError as error:
+            _log.warning("pod left out", extra={"reason": str(error)})
+    return pods
+
+
+def parse_pod(manifest: Any) -> Pod:
+    """Read a Pod object of the API. Raises MalformedPodError: it is not one."""
+    try:
+        return _pod(manifest)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise MalformedPodError(f"not a pod: {error!r}") from error
+
+
+def _pod(manifest: Mapping[str, Any]) -> Pod:
     metadata = manifest["metadata"]
     status = manifest.get("status") or {}
     spec = manifest.get("spec") or {}
     qos = str(status.get("qosClass") or "BestEffort").lower()
     owner = _owner(metadata)
     return Pod(
-        uid=metadata["uid"],
+        uid=_text(metadata, "uid"),
         cgroup_uid=_cgroup_uid(metadata, owner),
-        namespace=metadata["namespace"],
-        name=metadata["name"],
+        namespace=_text(metadata, "namespace"),
+        name=_text(metadata, "name"),
         owner=owner,
-        slice="kubepods" if qos == "guaranteed" else qos,
+        slice=_SLICES.get(qos, "besteffort"),
         cpu_request=effective_cpu_request(spec),
         memory_request=effective_memory_request(spec),
         gpus=_gpus(spec),
@@ -87,19 +115,29 @@ def _cgroup_uid(metadata: Mapping[str, Any], owner: Owner) -> str:
 
 
 def _owner(metadata: Mapping[str, Any]) -> Owner:
+    namespace = _text(metadata, "namespace")
     for reference in metadata.get("ownerReferences") or []:
         if reference.get("controller"):
-            return Owner(
-                metadata["namespace"], reference["kind"], reference["name"], reference["uid"]
-            )
-    return Owner(metadata["namespace"], "Pod", metadata["name"], metadata["uid"])
+            words = [_text(reference, key) for key in ("kind", "name", "uid")]
+            if max(map(len, words)) <= _LONGEST_NAME:
+                return Owner(namespace, *words)
+    return Owner(namespace, "Pod", _text(metadata, "name"), _text(metadata, "uid"))
+
+
+def _text(fields: Mapping[str, Any], key: str) -> str:
+    text = fields[key]
+    if not isinstance(text, str):
+        raise TypeError(f"{key} must be a text, not {text!r}")
+    # Half of a surrogate pair, which JSON may hold, cannot be written to a file or a page.
+    text.encode()
+    return text
 
 
 def _gpus(spec: Mapping[str, Any]) -> int:
     containers = spec.get("containers") or []
     limits = [(entry.get("resources") or {}).get("limits") or {} for entry in containers]
     counts = [str(limit.get(_GPU, "0")) for limit in limits]
-    return sum(int(count) for count in counts if count.isdigit())
+    return sum(int(count) for count in counts if count.isdecimal())
 
 
 class PodDirectory:

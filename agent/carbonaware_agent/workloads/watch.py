@@ -17,7 +17,7 @@ import requests
 from carbonaware_agent.workloads.api import ApiServer
 from carbonaware_agent.workloads.effective_request import kibibytes, millicores
 from carbonaware_agent.workloads.kubelet import KubeletUnreadableError, PodList
-from carbonaware_agent.workloads.pods import PodDirectory, parse_pod
+from carbonaware_agent.workloads.pods import PodDirectory, parse_pods
 
 _log = logging.getLogger(__name__)
 _PODS = "/api/v1/pods"
@@ -29,6 +29,8 @@ _LONGEST_PAUSE_SECONDS = 30.0
 # One failure is a restart of the API server or of the network; kubelet need not be asked for it.
 _FAILURES_TO_STAND_IN = 2
 _STAND_IN_SECONDS = 12.0
+# What reading an answer of another shape ends in.
+_MISSHAPEN = (LookupError, TypeError, AttributeError, ValueError, RecursionError)
 
 
 class WatchExpiredError(Exception):
@@ -77,7 +79,7 @@ class PodWatch:
                     version, failures = reached, 0
             except WatchExpiredError:
                 version = None
-            except (requests.RequestException, OSError, ValueError, KeyError) as error:
+            except (requests.RequestException, OSError, *_MISSHAPEN) as error:
                 self.synced = False
                 failures += 1
                 _log.warning("pods are not followed", extra={"reason": str(error)})
@@ -113,7 +115,7 @@ class PodWatch:
         """Take the complete list; returns the version to watch from."""
         self._read_allocatable()
         answer = self._get(_PODS, resourceVersion="0")
-        self._directory.replace(parse_pod(item) for item in answer.get("items") or [])
+        self._directory.replace(parse_pods(answer.get("items")))
         self.synced, self.stood_in = True, None
         return str(answer["metadata"]["resourceVersion"])
 
@@ -123,7 +125,7 @@ class PodWatch:
             node = self._get(f"/api/v1/nodes/{self._node}", fieldSelector="")
             allocatable = node["status"]["allocatable"]
             cpu, memory = (str(allocatable.get(name, "0")) for name in ("cpu", "memory"))
-        except (requests.RequestException, KeyError) as error:
+        except (requests.RequestException, *_MISSHAPEN) as error:
             _log.info("what the node can allocate is unknown", extra={"reason": str(error)})
         else:
             self._directory.allocatable_millicores = millicores(cpu) or None
@@ -157,17 +159,24 @@ class PodWatch:
             response.raise_for_status()
             self.synced = True
             for line in response.iter_lines(chunk_size=None):
-                if line:
-                    yield self._take(json.loads(line))
+                reached = self._take(json.loads(line)) if line else None
+                if reached is not None:
+                    yield reached
 
-    def _take(self, event: dict[str, Any]) -> str:
+    def _take(self, event: dict[str, Any]) -> str | None:
+        """Take a change; returns the version it reached, if it tells one."""
         manifest = event["object"]
         if event["type"] == "ERROR":
             if manifest.get("code") == _GONE:
                 raise WatchExpiredError
             raise requests.RequestException(manifest.get("message") or "the watch failed")
         if event["type"] in ("ADDED", "MODIFIED"):
-            self._directory.put(parse_pod(manifest))
+            for pod in parse_pods([manifest]):
+                self._directory.put(pod)
         elif event["type"] == "DELETED":
-            self._directory.remove(parse_pod(manifest))
-        return str(manifest["metadata"]["resourceVersion"])
+            for pod in parse_pods([manifest]):
+                self._directory.remove(pod)
+        match manifest:
+            case {"metadata": {"resourceVersion": str(version)}}:
+                return version
+        return None
