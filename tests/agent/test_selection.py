@@ -166,6 +166,36 @@ class TestFiles:
 
         assert {"package-1/rapl"} == sources(node.found)
 
+    def test_each_zone_of_a_sensor_is_looked_for(self, node):
+        """Though the others of it work on."""
+        first = node.tree.rapl(1)
+        node.tree.rapl(1, zone="intel-rapl:1", name="package-1")
+        node = NodeOfFiles(node.tree)
+        first.write_bytes(b"gone")
+        for value in range(2, 9):
+            node.tree.rapl(value, zone="intel-rapl:1", name="package-1")
+            node.tick(30)
+        assert {"package-1/rapl"} == sources(node.found)
+
+        for value in range(9, 12):
+            node.tree.rapl(value)
+            node.tree.rapl(value, zone="intel-rapl:1", name="package-1")
+            node.tick(30)
+        assert {"package-0/rapl", "package-1/rapl"} == sources(node.found)
+
+    def test_while_one_is_looked_for_another_can_be_given_up(self, node):
+        """Looking opens the files of both anew, and must not make a dead counter look alive."""
+        node.tree.rapl(1, zone="intel-rapl:0:0", name="dram")
+        node = NodeOfFiles(node.tree)
+        for value in range(2, 9):
+            node.tree.rapl(value)
+            node.tick(20)
+        assert {"package-0/rapl"} == sources(node.found)
+
+        for _ in range(7):
+            node.tick(20)
+        assert {"package/shape"} == sources(node.found)
+
     def test_a_driver_that_is_loaded_late_is_found(self, node):
         """As on nodes whose agent starts before the modules."""
         node.tree.hwmon(1, "power_meter", power1_average=100_000_000)

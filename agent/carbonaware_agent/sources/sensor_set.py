@@ -50,6 +50,14 @@ class _Watched:
     sound_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A zone that was given up. place: of its source. raw: its last sound value."""
+
+    place: int
+    raw: int | None
+
+
 class SensorSet:
     """The sensors of a machine, best first; every zone is read from exactly one of them.
 
@@ -60,7 +68,7 @@ class SensorSet:
     def __init__(self, measuring: Sequence[Source], model: Source, now_us: int) -> None:
         self._sources = (*measuring, model)
         self._opened: list[Sensor | None] = [None] * len(self._sources)
-        self._given_up: dict[Key, int | None] = {}
+        self._lost: dict[Key, _Lost] = {}
         self._watched: dict[Key, _Watched] = {}
         self._rest: Zone | None = None
         self._trial = PsysTrial()
@@ -82,7 +90,7 @@ class SensorSet:
         return {
             sensor.name
             for sensor in self._opened
-            if sensor and all(zone.key in self._given_up for zone in sensor.zones)
+            if sensor and all(zone.key in self._lost for zone in sensor.zones)
         }
 
     @property
@@ -101,7 +109,7 @@ class SensorSet:
 
         values: by sensor and zone name.
         """
-        given_up = len(self._given_up)
+        lost = len(self._lost)
         readings = {
             key: Reading(watched.sensor, watched.zone, self._sound(key, values, now_us))
             for key, watched in self._watched.items()
@@ -109,7 +117,7 @@ class SensorSet:
         rests = dict.fromkeys(self._rests())
         decided = self._try_psys(values, now_us)
         waited = now_us - self._looked_us >= _PATIENCE_US
-        if waited or decided or len(self._given_up) > given_up:
+        if waited or decided or len(self._lost) > lost:
             self._look(now_us)
             self._read_new(readings)
             rests |= dict.fromkeys(self._rests())
@@ -130,7 +138,7 @@ class SensorSet:
             watched.raw, watched.sound_us = raw, now_us
         elif now_us - watched.sound_us >= _PATIENCE_US:
             _log.warning("sensor given up", extra=_described(watched.zone, stuck=raw is not None))
-            self._given_up[key] = watched.raw
+            self._lost[key] = _Lost(self._opened.index(watched.sensor), watched.raw)
             return None
         return raw
 
@@ -156,17 +164,20 @@ class SensorSet:
     def _look(self, now_us: int) -> None:
         """Open what is absent or has zones that were given up; then choose again."""
         self._looked_us = now_us
+        lacking = {lost.place for lost in self._lost.values()}
         for place, sensor in enumerate(self._opened):
-            if sensor is None or any(zone.key in self._given_up for zone in sensor.zones):
+            if sensor is None or place in lacking:
                 self._reopen(place, sensor)
         chosen = self._chosen()
         watched = {}
         for zone, sensor in chosen.items():
             before = self._watched.get(zone.key)
-            if before is None or before.sensor is not sensor:
-                before = _Watched(sensor, zone, None, now_us)
+            if before is None:
                 _log.info("zone", extra=_described(zone))
-            watched[zone.key] = before
+                watched[zone.key] = _Watched(sensor, zone, None, now_us)
+            else:
+                # Its files may have been opened anew; how it did so far is kept.
+                watched[zone.key] = _Watched(sensor, zone, before.raw, before.sound_us)
         # Replaced rather than changed, as other threads may be looking at it.
         self._watched = watched
         in_force = [*chosen, *self._rests()]
@@ -179,11 +190,11 @@ class SensorSet:
             return
         values = new.read()
         for zone in new.zones:
-            raw = values.get(zone.name)
-            if raw is not None and not (zone.always_moves and raw == self._given_up.get(zone.key)):
-                self._given_up.pop(zone.key, None)
+            lost, raw = self._lost.get(zone.key), values.get(zone.name)
+            if lost and raw is not None and not (zone.always_moves and raw == lost.raw):
+                del self._lost[zone.key]
         if old is not None:
-            kept = {zone.key for zone in old.zones} - self._given_up.keys()
+            kept = {zone.key for zone in old.zones} - self._lost.keys()
             if not kept <= {zone.key for zone in new.zones}:
                 new.close()
                 return
@@ -197,7 +208,7 @@ class SensorSet:
             for sensor in self._opened
             if sensor is not None
             for zone in sensor.zones
-            if zone.key not in self._given_up
+            if zone.key not in self._lost
         ]
         platform = self._platform(usable)
         # What a meter shows beyond the measured parts goes before any model of the package.
