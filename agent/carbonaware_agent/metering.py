@@ -17,6 +17,7 @@ from carbonaware_agent.memory_use import MemoryUse
 from carbonaware_agent.owners import OwnerSeries
 from carbonaware_agent.readings import Readings
 from carbonaware_agent.snapshot import AttributedRecord, SeriesKey, Snapshot
+from carbonaware_agent.sources.model import supposed_maximum
 from carbonaware_agent.sources.sensor import Stream
 from carbonaware_agent.usage import PodUsage
 from carbonaware_agent.workloads.pods import PodDirectory
@@ -171,4 +172,7 @@ class Meter:
     def _revise(self, idle: IdlePower, portion: Portion) -> None:
         stated = self._rules.idle_uw if portion.stream.zone == "package" else None
         fixed = portion.of_all(portion.idle_uw) if stated is None else stated
-        idle.revise(fixed_uw=fixed, maximum_uw=portion.of_all(portion.maximum_uw))
+        maximum_uw = portion.of_all(portion.maximum_uw)
+        if not maximum_uw:
+            maximum_uw = round(supposed_maximum(idle.highest_uw, idle.highest_load_ppm / 1e6))
+        idle.revise(fixed_uw=fixed, maximum_uw=maximum_uw)

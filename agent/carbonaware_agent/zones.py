@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from carbonaware_agent.attribution.balance import Parts
+from carbonaware_agent.attribution.idle import IdlePower
 from carbonaware_agent.attribution.shares import NodeUse, merge
 from carbonaware_agent.platforms import Platforms
 from carbonaware_agent.readings import Readings
 from carbonaware_agent.snapshot import Snapshot, ZoneRecord
-from carbonaware_agent.sources.model import share_of_maximum
+from carbonaware_agent.sources.model import share_of_maximum, supposed_maximum
 from carbonaware_agent.sources.sensor import (
     PLATFORM,
     Energy,
@@ -230,12 +231,12 @@ class ZoneEnergy:
         self._snapshot.gaps[key] = self._snapshot.gaps.get(key, 0) + 1
 
     def _expected_watts(self, zone: Zone, use: NodeUse, duration_us: int) -> float:
-        """A model's opinion, by the zone's known maximum or the highest power it has shown."""
+        """A model's opinion, by the zone's known maximum or what its highest power lets suppose."""
         maximum_watts = zone.maximum_watts
         if maximum_watts is None:
-            idle = self._snapshot.idle.get(zone.stream)
-            alike = len(self._alike(zone.stream))
-            maximum_watts = idle.highest_uw / 1e6 / alike if idle else 0.0
+            idle = self._snapshot.idle.get(zone.stream, IdlePower())
+            highest_watts = idle.highest_uw / 1e6 / max(1, len(self._alike(zone.stream)))
+            maximum_watts = supposed_maximum(highest_watts, idle.highest_load_ppm / 1e6)
         return maximum_watts * share_of_maximum(self._load(use, duration_us))
 
     def _alike(self, stream: Stream) -> list[ZoneRecord]:

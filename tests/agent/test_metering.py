@@ -652,6 +652,18 @@ class TestIdle:
 
         assert 0 == agent.snapshot.idle[PACKAGE].quiet_count
 
+    def test_a_maximum_that_nobody_tells_is_supposed_from_load(self, machine, tmp_path):
+        """At half load a server draws 0.56 of its maximum, so this one's is 100 W."""
+        agent = AgentUnderTest(machine, tmp_path, vcpus=4)
+        machine.busy_us += 120_000_000
+        machine.draw(60 * 56_000_000, seconds=60)
+        agent.tick()
+        machine.draw(56_000_000)
+        agent.tick()
+
+        idle = agent.snapshot.idle[PACKAGE]
+        assert (22_000_000, "estimated") == (idle.in_force_uw, idle.origin)
+
     def test_allocatable_cpus_come_from_the_api(self, machine, tmp_path):
         """What the system reserves for itself is not a pod's."""
         agent = AgentUnderTest(machine, tmp_path, idle_watts=20)

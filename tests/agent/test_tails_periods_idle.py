@@ -145,15 +145,21 @@ class TestIdlePower:
         idle.revise(fixed_uw=None, maximum_uw=100_000_000)
         assert 15_000_000 == idle.in_force_uw
 
-    def test_an_unknown_maximum_is_the_highest_minute_seen(self):
-        """Nothing is assumed in the first minute."""
+    def test_nothing_is_assumed_while_no_maximum_is_known(self):
+        """As in the first minute on a machine that tells none."""
         idle = IdlePower()
         idle.revise(fixed_uw=None, maximum_uw=None)
+
         assert (0, "unknown") == (idle.in_force_uw, idle.origin)
 
-        idle.observe(100_000_000 * 60, 60 * SECOND_US, 0.9)
-        idle.revise(fixed_uw=None, maximum_uw=None)
-        assert 22_000_000 == idle.in_force_uw
+    def test_the_highest_minute_is_kept_with_its_load(self):
+        """From both together a maximum can be supposed."""
+        idle = IdlePower()
+        for power_uw, load in ((90_000_000, 0.6), (50_000_000, 0.2), (70_000_000, 0.8)):
+            idle.observe(power_uw * 30, 30 * SECOND_US, load)
+            idle.observe(power_uw * 30, 30 * SECOND_US, load - 0.1)
+
+        assert (90_000_000, 550_000) == (idle.highest_uw, idle.highest_load_ppm)
 
     @pytest.mark.parametrize("duration_us", [1, SECOND_US, 3600 * SECOND_US])
     def test_idle_energy_is_power_times_time(self, duration_us):

@@ -25,7 +25,8 @@ that never misses one, no rounding.
 - A pod's **dynamic** energy is its share, by CPU time, of what the node drew beyond its idle power,
   in each quarter of a second.
 - **Idle** power has no true owner. It is reported apart; the agent's rule (what a pod reserved, or
-  used if that was more) is checked for exactness, not for justice.
+  used if that was more; of memory what it requested; of a GPU what it held) is checked for
+  exactness, not for justice.
 
 A ratio is attributed over true energy: 1 is right, 0.25 a quarter of it.
 

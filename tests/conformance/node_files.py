@@ -54,7 +54,7 @@ class NodeFiles:
         file = self.tree.rapl(value or 0, zone=folder, name=name, range_uj=machine.range_uj)
         if value is None:
             self.tree.write(str(file.relative_to(self.tree.root)), "unreadable")
-        if kind == "package":
+        if kind == "package" and machine.tells_maximum:
             maximum = str(round(machine.maximum_watts * 1e6 / machine.sockets))
             self.tree.write(f"sys/class/powercap/{folder}/constraint_0_max_power_uw", maximum)
 

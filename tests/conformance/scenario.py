@@ -83,11 +83,16 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The node. maximum_watts: all packages together. dram_watts: idle and full load."""
+    """The node.
+
+    maximum_watts: all packages together. tells_maximum: whether the kernel shows it, as on Intel.
+    dram_watts: idle and full load.
+    """
 
     vcpus: int = 16
     curve: Curve = MEDIAN
     maximum_watts: float = 300.0
+    tells_maximum: bool = True
     sockets: int = 1
     memory_gib: int = 64
     dram_watts: Span | None = None

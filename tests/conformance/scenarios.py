@@ -128,6 +128,17 @@ SCENARIOS = (
         seconds=660,
     ),
     Scenario(
+        "the same, busier than ever before on a machine that tells no maximum power",
+        (Pod("batch", stairs((0, 3), (80, 14)), request=8000),),
+        machine=Machine(
+            range_uj=RANGE_AMD_UJ,
+            begin_uj=RANGE_AMD_UJ - 9_000_000_000,
+            tells_maximum=False,
+        ),
+        killed=((80, 680),),
+        seconds=700,
+    ),
+    Scenario(
         "a pod does nothing for a while and the node is quiet",
         (Pod("naps", stairs((0, 3), (40, 0), (80, 3)), request=1000),),
         daemons=stairs((0, 0.2), (50, 0), (70, 0.2)),
@@ -165,6 +176,13 @@ SCENARIOS = (
     Scenario(
         "more is reserved than the node has",
         tuple(Pod(f"greedy-{n}", steady(n), request=8000) for n in range(3)),
+    ),
+    Scenario(
+        "idle power is estimated on a machine that tells no maximum power",
+        (_WEB, _TRAINING),
+        machine=Machine(tells_maximum=False),
+        knowledge=Knowledge.ESTIMATED,
+        seconds=600,
     ),
     Scenario(
         "idle power is estimated on a machine that is not like the median",

@@ -101,6 +101,14 @@ def share_of_maximum(load: float) -> float:
     return _SHAPE_CURVE.watts(load)
 
 
+def supposed_maximum(power: float, load: float) -> float:
+    """Maximum power, in the unit of a power that was drawn at a load of 0 to 1.
+
+    For machines that tell no maximum, and were perhaps never seen at full load.
+    """
+    return power / share_of_maximum(load)
+
+
 class LoadModel(Protocol):
     """Power of the package zone by load, and where it comes from."""
 
