@@ -49,7 +49,8 @@ class GpuUse:
         Kubelet tells names alone, and a pod that was deleted by force still runs for a while.
         """
         before = {claim.pod for claim in last.claims if claim.pod in living}
-        names = {self._name(pod) for pod in before}
+        # A pod that the API server never named is like no other.
+        names = {self._name(pod) for pod in before} - {("", "")}
         after = {claim.pod for claim in now.claims if claim.pod in living}
         return any(self._name(pod) in names for pod in after - before)
 

@@ -157,6 +157,16 @@ class TestChangingHands:
 
         assert (3000, 0) == (node.energy(first), node.energy(second))
 
+    def test_pods_without_a_name_are_not_taken_for_one(self, node):
+        """One that the API server never named shares its card with another such pod."""
+        first, second = node.machine.start(1), node.machine.start(2)
+        node.by_turns(first)
+        node.draw(1000)
+        node.by_turns(first, second)
+        node.draw(1000)
+
+        assert (1500, 500) == (node.energy(first), node.energy(second))
+
     def test_a_pod_without_a_cgroup_does_not_pay(self, node):
         """Kubelet hands the GPU out before the pod begins."""
         node.know(a_pod_manifest(1))

@@ -126,7 +126,7 @@ class TestHolders:
 
         assert eventually(lambda: kubelet.asked == 2)
         ended.set()
-        node.know(a_pod_manifest(1))
+        node.know(a_pod_manifest(2))
 
     def test_devices_that_mean_no_card_are_counted(self, driver, kubelet, folder, caplog):
         """And told once."""

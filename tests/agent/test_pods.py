@@ -177,6 +177,16 @@ class TestDirectory:
         assert [] == directory.take_ended()
         assert directory.find(a_uid(3)) == pods[3]
 
+    def test_beginnings_and_ends_are_news(self):
+        """A pod that turns ready for the tenth time is not."""
+        directory, news = PodDirectory(), []
+        for phase, version in (("Running", 1), ("Running", 2), ("Succeeded", 3), ("Succeeded", 4)):
+            directory.changed.clear()
+            directory.put(parse_pod(a_pod_manifest(1, phase=phase, version=version)))
+            news.append(directory.changed.is_set())
+
+        assert [True, False, True, False] == news
+
     def test_a_pod_with_a_forged_mirror_names_nobody(self):
         """While two claim one hash neither is believed; kubelet removes the one it did not make."""
         directory = PodDirectory()

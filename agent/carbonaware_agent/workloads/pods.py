@@ -143,7 +143,7 @@ def _gpus(spec: Mapping[str, Any]) -> int:
 class PodDirectory:
     """The pods of this node, written by the watch and read by the tick.
 
-    changed: set with each news, for whoever waits for it.
+    changed: set when a pod came, began, ended or went, for whoever waits for that.
     """
 
     def __init__(self) -> None:
@@ -178,7 +178,9 @@ class PodDirectory:
                 self._settle(cgroup_uid)
             if pod.ended and not (before and before.ended):
                 self._tell_ended(pod)
-        self.changed.set()
+        # Most changes are of a status that nobody waits for, such as readiness.
+        if before is None or (before.ran, before.ended) != (pod.ran, pod.ended):
+            self.changed.set()
 
     def remove(self, pod: Pod) -> None:
         """Forget a pod that was deleted."""
