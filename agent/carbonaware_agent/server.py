@@ -1,6 +1,7 @@
 """The agent's HTTP endpoints. Every one of them only reads."""
 
 import gzip
+import logging
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from carbonaware_agent.board import Board
 from carbonaware_agent.exposition import CONTENT_TYPE
 
+_log = logging.getLogger(__name__)
 _IDLE_CONNECTION_SECONDS = 30
 # Only a shutdown is looked for this often; the agent's process ends without one.
 _POLL_SECONDS = 60.0
@@ -27,6 +29,8 @@ class MetricsServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    # The default of 5 makes the sixth of several readers that come at once wait for a second.
+    request_queue_size = 64
 
     def __init__(self, address: tuple[str, int], board: Board, alive: Callable[[], bool]) -> None:
         super().__init__(address, _Handler)
@@ -39,6 +43,10 @@ class MetricsServer(ThreadingHTTPServer):
             target=self.serve_forever, args=(_POLL_SECONDS,), name="http", daemon=True
         ).start()
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log what ended a connection early: a reader that left, as a rule."""
+        _log.debug("connection ended", exc_info=True)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: MetricsServer
@@ -47,7 +55,11 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "carbonaware-agent"
 
     def do_GET(self) -> None:
-        url = urlsplit(self.path)
+        try:
+            url = urlsplit(self.path)
+        except ValueError:
+            self._answer(HTTPStatus.BAD_REQUEST, b"not an address\n")
+            return
         match url.path:
             case "/metrics":
                 self._metrics()

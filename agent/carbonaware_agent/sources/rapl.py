@@ -26,6 +26,8 @@ from carbonaware_agent.sources.sensor import (
 _IMPLAUSIBLE_WATTS = 3000
 # The stated error of the model that resolves how often a counter wrapped over a gap.
 _EXPECTED_WATTS_ERROR = 0.45
+# The kernel's counters have 64 bits.
+_MOST = 2**64
 _CONTROL_TYPES = ("intel-rapl", "intel-rapl-mmio")
 
 
@@ -61,8 +63,15 @@ class Rapl:
         values = {}
         for name, file in self._files.items():
             with contextlib.suppress(OSError, ValueError):
-                values[name] = int(file.read())
+                values[name] = self._value(name, file.read())
         return values
+
+    def _value(self, name: str, text: bytes) -> int:
+        """Raises ValueError: no counter of this range shows that."""
+        value, range_uj = int(text), self._ranges[name]
+        if not 0 <= value <= (range_uj or _MOST):
+            raise ValueError(f"{value} is not within 0 and {range_uj}")
+        return value
 
     def energy(
         self, zone: Zone, before: int, after: int, interval: Interval

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from carbonaware_agent.kept_file import KeptFile
 
 _GONE = (errno.ENODEV, errno.ENOENT)
+# Digits of 64 bits.
+_LONGEST = 20
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)
 
 
@@ -127,8 +129,8 @@ def _usage_us(content: bytes) -> int:
     Raises OSError: the file is empty, as it is for a moment while a simulated tree is written.
     """
     match content.split(None, 2):
-        case [b"usage_usec", number, *_] if number.isdigit():
+        case [b"usage_usec", number, *_] if number.isdigit() and len(number) <= _LONGEST:
             return int(number)
-        case [number] if number.isdigit():
+        case [number] if number.isdigit() and len(number) <= _LONGEST:
             return int(number) // 1000
     raise OSError(errno.EIO, "a usage file without a number")
