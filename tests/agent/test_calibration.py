@@ -130,6 +130,21 @@ class TestProcedure:
         with pytest.raises(CalibrationError, match="source found: shape"):
             Bench(FakeClock(), None, found, 2, load=None, sleep=None)
 
+    def test_a_wall_meter_serves_where_nothing_measures_the_packages(self, tmp_path):
+        """The curve is then of the whole machine, and says so."""
+        tree = HostTree(tmp_path)
+        tree.write("sys/class/hwmon/hwmon0/name", "power_meter")
+        tree.write("sys/class/hwmon/hwmon0/power1_average", "180000000")
+        clock = FakeClock()
+        found = sensors(Host(tmp_path), 0, maximum_watts=None).in_force
+        load = lambda _: contextlib.nullcontext()  # noqa: E731
+        bench = Bench(clock, CpuTime(tmp_path / "proc"), found, 2, load=load, sleep=clock.advance)
+
+        measured = bench.measure(0, settle_seconds=1, seconds=5)
+
+        assert ("hwmon", "wall") == (bench.source, bench.boundary)
+        assert 180.0 == measured.watts
+
     def test_it_says_how_far_it_is(self, tmp_path):
         """A line for each load, then how good the curve is."""
         lines = []
@@ -264,7 +279,8 @@ def test_real_loads_are_measured_by_the_command(tmp_path):
         follower.join()
 
     assert 0 == running.returncode, progress
-    (document,) = map(json.loads, yaml.safe_load(printed)["data"].values())
+    # As in the log of a pod, which holds both streams.
+    (document,) = map(json.loads, yaml.safe_load(progress + printed)["data"].values())
     assert "stated error of the curve" in progress
     assert ("AMD EPYC", 8) == (document["processor"], document["memoryGiB"])
     for load, watts in document["points"]:

@@ -145,13 +145,16 @@ class TestChoice:
         assert (12.5, 62.5) == (model.watts(0), model.watts(1))
 
     def test_a_guest_states_what_it_cannot_know(self):
-        """How loaded its host is: on an idle host a full guest causes twice what the curve says.
+        """How loaded its host is, which matters as far as the curve bends.
 
-        At 10 % load a tenth of all CPUs causes 40 W, at full load 20 W: off by 200 of 250 W.
+        On an idle host the guest causes power at 400 W per load, on a full one at 200 W.
         """
-        model = choose([a_calibration()], GUEST, 8)
+        straight = a_calibration(curve=PowerCurve([(0.0, 50.0), (1.0, 250.0)]))
 
-        assert 0.02 + 0.08 + 200 / 250 == pytest.approx(model.error_ratio)
+        assert pytest.approx(0.02 + 0.08) == choose([straight], GUEST, 8).error_ratio
+        assert pytest.approx(0.02 + 0.08 + 0.13, abs=0.01) == (
+            choose([a_calibration()], GUEST, 8).error_ratio
+        )
 
     def test_no_guest_is_larger_than_its_host(self):
         """Then the calibration is of another machine."""

@@ -8,7 +8,7 @@ from carbonaware_agent.calibration.errors import CalibrationError
 from carbonaware_agent.clock import Clock
 from carbonaware_agent.sources.cpu_time import CpuTime
 from carbonaware_agent.sources.model import MODELLED
-from carbonaware_agent.sources.sensor import Energy, Interval, Sensor, Zone
+from carbonaware_agent.sources.sensor import PLATFORM, WALL, Energy, Interval, Sensor, Zone
 
 # A counter of 65 kJ wraps after 30 s at 2 kW; read every second, none can wrap unseen.
 _READ_SECONDS = 1.0
@@ -40,7 +40,7 @@ class Bench:
 
     sensors: those to read, each with the zones that are taken from it. load: makes a load of so
     many percent for the length of a `with` block. sleep: lets seconds pass.
-    Raises CalibrationError: no sensor counts the energy of its packages.
+    Raises CalibrationError: nothing measures its packages, nor all of it.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Bench:
     ) -> None:
         self._clock = clock
         self._cpu_time = cpu_time
-        self._zones = _package_zones(sensors)
+        self._zones = _zones_to_measure(sensors)
         self._sensors = list({id(sensor): sensor for sensor, _ in self._zones}.values())
         self._vcpus = vcpus
         self._load = load
@@ -115,19 +115,23 @@ class Bench:
         return total_uj
 
 
-def _package_zones(sensors: Mapping[Sensor, Sequence[Zone]]) -> list[tuple[Sensor, Zone]]:
-    packages = [
-        (sensor, zone)
-        for sensor, zones in sensors.items()
-        for zone in zones
-        if zone.stream.zone == "package"
+def _zones_to_measure(
+    sensors: Mapping[Sensor, Sequence[Zone]],
+) -> list[tuple[Sensor, Zone]]:
+    """The packages, or a meter of the whole machine where nothing measures them."""
+    found = [(sensor, zone) for sensor, zones in sensors.items() for zone in zones]
+    measured = [each for each in found if each[1].stream.source not in MODELLED]
+    packages = [each for each in measured if each[1].stream.zone == "package"]
+    meters = [
+        each
+        for each in measured
+        if (each[1].stream.zone, each[1].stream.boundary) == (PLATFORM, WALL)
     ]
-    measured = [each for each in packages if each[1].stream.source not in MODELLED]
-    if not measured:
-        found = ", ".join(zone.stream.source for _, zone in packages) or "none"
+    if not packages and not meters:
+        sources = ", ".join(sorted({zone.stream.source for _, zone in found})) or "none"
         raise CalibrationError(
             "no counter of the packages' energy can be read here, and a model cannot be "
-            f"calibrated on itself (source found: {found}); run as root on a machine that has "
+            f"calibrated on itself (source found: {sources}); run as root on a machine that has "
             "/sys/class/powercap/intel-rapl:0/energy_uj, and not in a guest"
         )
-    return measured
+    return packages or meters

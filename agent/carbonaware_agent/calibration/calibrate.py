@@ -77,7 +77,8 @@ def _calibration(host: Host, processor: Processor, bench: Bench, outcome: Outcom
 
 
 def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    # As a comment: the log of a pod is both streams, and shall be a manifest all the same.
+    print(f"# {line}", file=sys.stderr, flush=True)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

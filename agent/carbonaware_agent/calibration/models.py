@@ -80,7 +80,7 @@ def _polynomial(degree: int) -> Fit:
 
 def _solve(features: Sequence[Sequence[float]], rows: Sequence[PowerRow]) -> list[float]:
     """Coefficients of the features by least squares."""
-    # Imported here because only this command needs its 25 MB.
+    # Imported here because only this command needs its 16 MB.
     import numpy as np
 
     watts = np.array([row.watts for row in rows])

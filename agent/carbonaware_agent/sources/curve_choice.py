@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from carbonaware_agent.host import Host, Processor
 from carbonaware_agent.sources.curve import PowerCurve
@@ -94,14 +95,14 @@ def _neighbours_error(curve: PowerCurve) -> float:
 
     The model takes the host to be as loaded as the guest. In truth the guest causes dynamic power
     at the host's rate, which is higher on a host with little load: power rises steeply at first.
-    The largest error, over loads of guest and host from 10 to 100 %.
+    The mean error, as other models state it, over loads of guest and host from 10 to 100 %.
     """
     idle_watts = curve.watts(0)
-    rates = [(curve.watts(load) - idle_watts) / load for load in _TENTHS]
-    return max(
-        load * abs(rate - rates[number]) / curve.watts(load)
-        for number, load in enumerate(_TENTHS)
-        for rate in rates
+    rates = {load: (curve.watts(load) - idle_watts) / load for load in _TENTHS}
+    return fmean(
+        load * abs(host_rate - rate) / curve.watts(load)
+        for load, rate in rates.items()
+        for host_rate in rates.values()
     )
 
 
