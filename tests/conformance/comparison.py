@@ -83,6 +83,7 @@ def pod_ratio(outcome: Outcome, tool: str, pods: Iterable[Pod]) -> float | None:
     """Attributed over true dynamic energy of some pods together; None where there is none."""
     pods = list(pods)
     true = true_dynamic(outcome.end.truth, (pod.name for pod in pods), tool)
+    # Of pods that caused less than a joule a ratio says nothing.
     if true < 1e6:
         return None
     if tool == AGENT:

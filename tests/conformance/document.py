@@ -10,9 +10,10 @@ test compares this page with a fresh run.
 
 The kit in `tests/conformance/` plays a node whose energy is known exactly: a load, a power curve,
 pods that come and go, counters that wrap, fail or are not read for a while. The scenarios are
-tables in `scenarios.py`. It writes what such a node shows (RAPL, `/proc/stat`, cgroups, a GPU
-driver) as files, and the real agent reads them with nothing replaced but its clock and its watch of
-the API server. Everything stated about the agent below is read from the text of its `/metrics`.
+tables, in `scenarios.py` and `gpu_scenarios.py`. It writes what such a node shows (RAPL,
+`/proc/stat`, cgroups, a GPU driver) as files, and the real agent reads them with nothing replaced
+but its clock, its threads and its watch of the API server. Everything stated about the agent below
+is read from the text of its `/metrics`.
 
 The published formulas of Kepler (0.10 and later), Scaphandre and CEEMS are fed the same readings at
 the same instants. They were written anew from the sources that `peers.py` names; what is compared
@@ -29,6 +30,10 @@ that never misses one, no rounding.
   exactness, not for justice.
 
 A ratio is attributed over true energy: 1 is right, 0.25 a quarter of it.
+
+That dynamic energy follows CPU time is the agent's own rule, so the kit does not prove that rule.
+It shows what is left of it after counters, files, readings once a second, pods that end in between
+and crashes; and what formulas that do not know idle power make of the same node.
 
 ## By load level
 Dynamic energy of three pods. What the agent knows makes its column: `calibrated` has counters and
@@ -58,8 +63,10 @@ steep at first. `estimated` and `shape` are poor guesses here, as they would be 
 ```
 
 `learned` follows the line through quiet and light moments down to no load, as a node's daemons
-never rest. On a node that never had a light moment it takes the mean of the quiet ones, and what
-daemons draw counts as idle power: with 2 % load that leaves pods 0.8 of their truth at 10 %.
+never rest. It is exact here because these curves are straight up to 10 % load; where a real one
+bends there, it stays a little below 1. On a node that never had a light moment it takes the mean of
+the quiet ones, and what daemons draw counts as idle power: with 2 % load that leaves pods 0.8 of
+their truth at 10 %.
 
 ## By scenario
 Dynamic energy of all pods, on processors and memory:

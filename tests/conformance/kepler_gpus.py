@@ -38,6 +38,7 @@ class KeplerGpus:
             watts = now.gpu_watts[gpu.uuid]
             holders = [pod for pod in self._holders[gpu.uuid] if pod in now.gpu_active]
             if not holders:
+                # Kepler asks for processes on the GPU; here every holder has one.
                 least_watts = self._idle_watts.get(gpu.uuid, watts)
                 self._idle_watts[gpu.uuid] = min(least_watts, watts)
             elif before is not None:

@@ -64,12 +64,12 @@ class Kepler:
         self._accumulated: dict[str, int] = {}
         self._raw: dict[str, int] = {}
         self.node_uj: dict[str, int] = {}
-        self.active_uj: dict[str, float] = {}
 
     def take(self, now: Reading) -> None:
         """One refresh; when a zone cannot be read the whole refresh is given up."""
         nodes = self._node_counters(now)
         if nodes is None:
+            # The last snapshot stays, so the next good reading covers this interval too.
             return
         before, self._before = self._before, now
         if before is None:
@@ -80,8 +80,6 @@ class Kepler:
         self.node_uj = nodes
         load = busy_share(before, now, self._vcpus)
         active = {zone: delta * load for zone, delta in deltas.items()}
-        for zone, energy_uj in active.items():
-            self.active_uj[zone] = self.active_uj.get(zone, 0.0) + energy_uj
         self._bury(now)
         self._share_out(before, now, active)
 
@@ -100,7 +98,7 @@ class Kepler:
         A socket that cannot be read is left out of the sum while another can be.
         """
         counters = {}
-        for kind in {zone.partition("-")[0] for zone in now.counters}:
+        for kind in dict.fromkeys(zone.partition("-")[0] for zone in now.counters):
             zones = [zone for zone in now.counters if zone.startswith(kind)]
             readable = [zone for zone in zones if now.counters[zone] is not None]
             if not readable:
@@ -108,6 +106,7 @@ class Kepler:
             if len(zones) == 1:
                 counters[kind] = now.counters[zones[0]] or 0
             else:
+                # AggregatedZone.Energy() goes on with the other zones when one of them fails.
                 total_uj = sum(self._accumulate(zone, now.counters[zone] or 0) for zone in readable)
                 counters[kind] = total_uj % (self._range_uj * len(zones))
         self._sockets = {
@@ -129,6 +128,7 @@ class Kepler:
 
     def _bury(self, now: Reading) -> None:
         if self._exported:
+            # Whoever read the page, so a probe takes what the next scraper came for.
             self._ended = {}
             self._exported = False
         for pod in self._running.keys() - now.pods.keys():
@@ -137,6 +137,7 @@ class Kepler:
                 self._ended[pod] = zones
 
     def _share_out(self, before: Reading, now: Reading, active: Mapping[str, float]) -> None:
+        # Of a new process all CPU time is new; of one that ended the last part is nobody's.
         used = {pod: used_us - before.pods.get(pod, 0) for pod, used_us in now.pods.items()}
         whole_us = sum(used.values()) + now.daemons_us - before.daemons_us
         running = {}
@@ -177,6 +178,7 @@ class Scaphandre:
             return
         energy_uj = self._host(now) - self._host(before)
         if energy_uj < 0:
+            # A wrap, or a counter that cannot be read: the interval has no value.
             return
         self.node_uj += energy_uj
         capacity_us = self._vcpus * (now.second - before.second) * 1e6
@@ -238,6 +240,7 @@ class Ceems:
     def _irate(self, zone: str, second: float, raw: int) -> None:
         if zone in self._before:
             earlier, value = self._before[zone]
+            # A fall is a reset to irate(), which then counts from 0.
             grown = raw - value if raw >= value else raw
             self._watts[zone] = grown / (second - earlier) / 1e6
         self._before[zone] = (second, raw)

@@ -147,7 +147,8 @@ class Replay:
         if self._agent is not None:
             self._agent.kill()
             self._agent = None
-            for peer in self._peers:
+            # Every tool is killed at once: it is the node's bad minute, not the agent's.
+            for peer in (*self._peers, self._kepler_gpus):
                 peer.restart()
 
     def _scrape(self) -> None:
@@ -156,6 +157,7 @@ class Replay:
 
     def _remember(self, page: Page) -> None:
         counters = page.counters()
+        # A pod leaves the page ten minutes after its end; its last value stays known here.
         pods = {series: value for series, value in counters.items() if series.startswith(POD)}
         self._outcome.pod_totals |= pods
         fell = [series for series, value in counters.items() if value < self._shown.get(series, 0)]

@@ -32,6 +32,7 @@ class ReplayedAgent:
     def tick(self) -> None:
         """Let the agent read what the node's files show now."""
         self._tell()
+        # Its thread looks a second after each change; a played clock cannot wait for threads.
         self._parts.gpus.look()
         self._parts.agent.tick()
 

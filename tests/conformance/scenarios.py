@@ -128,7 +128,7 @@ SCENARIOS = (
         seconds=660,
     ),
     Scenario(
-        "the same, busier than ever before on a machine that tells no maximum power",
+        "the agent misses the busiest time; no maximum power is told",
         (Pod("batch", stairs((0, 3), (80, 14)), request=8000),),
         machine=Machine(
             range_uj=RANGE_AMD_UJ,
