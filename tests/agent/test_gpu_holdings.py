@@ -1,6 +1,8 @@
 """From the names of devices to who holds what of which GPU."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent_builders import a_pod_manifest, a_uid
 from carbonaware_agent.attribution.devices import Claim, Holding, Method
@@ -59,6 +61,20 @@ class TestNames:
     def test_what_is_not_certain_is_not_guessed(self, name):
         """Another form, or a part that is not there."""
         assert resolve(name, CARDS) is None
+
+    @given(
+        name=st.text("GPU-Mgi0123456789:=/")
+        | st.from_regex(r"(nvidia|gpu-)\d*(/gi|-mig-)?[\d-]*", fullmatch=True)
+    )
+    def test_any_name_means_a_part_or_none(self, name):
+        """A plugin may use any name."""
+        part = resolve(name, CARDS)
+
+        assert part is None or part.gpu in ("GPU-a", "GPU-b")
+
+    def test_a_number_beyond_all_bounds_is_no_card(self):
+        """Python refuses to read it."""
+        assert resolve("nvidia" + "1" * 5000, CARDS) is None
 
 
 class TestJoin:

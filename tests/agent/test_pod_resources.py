@@ -18,6 +18,9 @@ from carbonaware_agent.workloads.pod_resources import (
 )
 from fake_kubelet import a_claim, a_fake_kubelet, a_listed_pod, field
 
+# Empty settings; then headers, whose values are literals of one byte that is no UTF-8, and the end.
+NOT_TEXT = bytes.fromhex("000000 04 00 00000000000006 01 05 00000001 88 00 01 78 01 ff")
+
 
 @pytest.fixture
 def path():
@@ -100,7 +103,7 @@ class TestFailures:
         with pytest.raises(PodResourcesError, match="gRPC 8: as told"):
             list_allocations(path)
 
-    @pytest.mark.parametrize("words", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+    @pytest.mark.parametrize("words", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", NOT_TEXT])
     def test_something_else_on_the_socket_is_an_error(self, path, words):
         """A closed connection, or another protocol."""
         with socket.socket(socket.AF_UNIX) as server:

@@ -12,10 +12,12 @@ from typing import NamedTuple
 from carbonaware_agent.sources.nvml_activity import Layout, MigDevice
 from carbonaware_agent.sources.nvml_devices import Gpu
 
-_GKE = re.compile(r"nvidia(\d+)(?:/gi(\d+))?(?:/vgpu\d+)?")
-_CLAIM = re.compile(r"(?:.*[=-])?gpu-(\d+)")
+# Nine digits are more than any of these numbers has, and less than `int` refuses.
+_N = "([0-9]{1,9})"
+_GKE = re.compile(rf"nvidia{_N}(?:/gi{_N})?(?:/vgpu{_N})?")
+_CLAIM = re.compile(rf"(?:.*[=-])?gpu-{_N}")
 # Up to 2025 profile, start and size; since then the profile's name, its number and the start.
-_CLAIM_MIG = re.compile(r"(?:.*[=-])?gpu-(\d+)-mig-(?:(\d+)-(\d+)-\d+|(?:.*\D.*)-(\d+)-(\d+))")
+_CLAIM_MIG = re.compile(rf"(?:.*[=-])?gpu-{_N}-mig-(?:{_N}-{_N}-{_N}|.*[^0-9-].*-{_N}-{_N})")
 
 
 class Part(NamedTuple):
@@ -56,7 +58,7 @@ def _names(name: str, gpu: Gpu, device: MigDevice) -> bool:
     if gke and gke[2] is not None:
         return (int(gke[1]), int(gke[2])) == (gpu.minor, device.instance)
     if claim:
-        profile, start = claim[2] or claim[4], claim[3] or claim[5]
+        profile, start = claim[2] or claim[5], claim[3] or claim[6]
         return (int(claim[1]), int(profile), int(start)) == (
             gpu.minor,
             device.profile,

@@ -57,8 +57,8 @@ class _Exchange:
 
     def __init__(self, connection: socket.socket, method: str) -> None:
         self._socket = connection
-        self._http = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
-        self._headers: dict[str, str] = {}
+        self._http = H2Connection(H2Configuration(client_side=True))
+        self._headers: dict[bytes, bytes] = {}
         self._answer = bytearray()
         self._ended = False
         self._http.initiate_connection()
@@ -88,17 +88,20 @@ class _Exchange:
                 raise GrpcError("the connection was closed")
             for event in self._http.receive_data(received):
                 self._take(event)
-        if self._headers.get("grpc-status") != "0":
+        if self._header(b"grpc-status") != "0":
             raise GrpcError(
-                f"HTTP {self._headers.get(':status')}, gRPC {self._headers.get('grpc-status')}: "
-                f"{self._headers.get('grpc-message', '')}"
+                f"HTTP {self._header(b':status')}, gRPC {self._header(b'grpc-status')}: "
+                f"{self._header(b'grpc-message')}"
             )
         return bytes(self._answer)
+
+    def _header(self, name: bytes) -> str:
+        return self._headers.get(name, b"").decode(errors="replace")
 
     def _take(self, event: Event) -> None:
         match event:
             case ResponseReceived() | TrailersReceived():
-                self._headers |= {str(name): str(value) for name, value in event.headers}
+                self._headers |= dict(event.headers)
             case DataReceived():
                 self._answer += event.data
                 self._http.acknowledge_received_data(event.flow_controlled_length, 1)
