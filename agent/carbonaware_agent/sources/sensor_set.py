@@ -168,7 +168,7 @@ class SensorSet:
         for place, sensor in enumerate(self._opened):
             if sensor is None or place in lacking:
                 self._reopen(place, sensor)
-        chosen = self._chosen()
+        chosen, self._rest = self._chosen()
         watched = {}
         for zone, sensor in chosen.items():
             before = self._watched.get(zone.key)
@@ -201,8 +201,8 @@ class SensorSet:
             old.close()
         self._opened[place] = new
 
-    def _chosen(self) -> dict[Zone, Sensor]:
-        """The zones to read, each with its sensor; sets what is the platform's rest."""
+    def _chosen(self) -> tuple[dict[Zone, Sensor], Zone | None]:
+        """The zones to read, each with its sensor, and what is the rest of a platform."""
         usable = [
             (zone, sensor)
             for sensor in self._opened
@@ -221,8 +221,9 @@ class SensorSet:
                 continue
             if not any(_overlap(zone, other) for other in chosen):
                 chosen[zone] = sensor
-        self._rest = platform and _rest(platform[0], chosen)
-        return chosen if platform is None else chosen | dict([platform])
+        if platform is None:
+            return chosen, None
+        return chosen | dict([platform]), _rest(platform[0], chosen)
 
     def _platform(self, usable: Sequence[tuple[Zone, Sensor]]) -> tuple[Zone, Sensor] | None:
         """The meter of the whole node: of the machine if it has one, else psys if it may be."""
