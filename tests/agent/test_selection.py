@@ -354,36 +354,56 @@ class TestHandover:
         assert 2 == agent.snapshot.gaps["package-0", "lost"]
 
 
+class ChangingMeteredMachine(ChangingMachine):
+    """The same with a GPU, and a meter of all that and of what else draws power."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.removable[2:2] = [Removable(GPU), Removable(METER)]
+        self.sensor_set = self.opened()
+
+    def draw_all(self, package_uj: int, gpu_uj: int, other_uj: int, *, seconds: float) -> None:
+        """Let time pass in which each part draws energy."""
+        drawn = {GPU: gpu_uj, METER: package_uj + gpu_uj + other_uj}
+        for sensor in self.removable:
+            assert sensor.value is not None
+            sensor.value += drawn.get(sensor.zones[0], package_uj)
+        self.clock.advance(seconds)
+
+
 @pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(chance=st.randoms(use_true_random=True))
 def test_no_joule_is_counted_twice_and_none_lost_without_a_gap(chance):
     """Sensors vanish and return, reads fail and agents restart.
 
-    Tick k draws 3^k microjoules, so that the digits of the sum over all sensors tell how often
-    each tick was counted.
+    Each part of each tick draws a power of 3 of its own, so that the digits of the sum over all
+    zones tell how often it was counted.
     """
     with TemporaryDirectory() as folder:
-        machine = ChangingMachine()
+        machine = ChangingMeteredMachine()
         agent = AgentUnderTest(machine, Path(folder))
         for tick in range(TICKS):
             for sensor in machine.removable:
                 if chance.random() < 0.15:
                     sensor.there = not sensor.there
                 sensor.readable = chance.random() > 0.1
-            machine.draw(3**tick, seconds=chance.choice([1, 20, 59, 61]))
+            drawn = (3 ** (part * TICKS + tick) for part in range(3))
+            machine.draw_all(*drawn, seconds=chance.choice([1, 20, 59, 61]))
             agent.tick()
             if chance.random() < 0.1:
                 agent.kill()
                 machine.sensor_set = machine.opened()
                 agent = AgentUnderTest(machine, Path(folder))
 
-        left, digits = sum(counted(agent).values()), []
-        for _ in range(TICKS):
+        left, digits = sum(zone.total_uj for zone in agent.snapshot.zones.values()), []
+        for _ in range(3 * TICKS):
             left, digit = divmod(left, 3)
             digits.append(digit)
         assert (0, True) == (left, set(digits) <= {0, 1})
-        lost = sum(digits[k : k + 2] == [1, 0] for k in range(TICKS))
+        assert not any(meter.balance.owed_uj for meter in agent.snapshot.platforms.values())
+        of_package = digits[:TICKS]
+        lost = sum(of_package[tick : tick + 2] == [1, 0] for tick in range(TICKS))
         assert lost <= sum(agent.snapshot.gaps.values())
 
 
