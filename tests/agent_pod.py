@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +23,21 @@ from testbed.simulated_machine import MAX_ENERGY_RANGE_UJ, PowerCurve
 MANIFEST = Path(__file__).parent / "whole" / "in_cluster.yaml"
 NAMESPACE = "node-agent"
 CURVE = PowerCurve(idle_mw=40_000, full_mw=120_000)
+DRAM_CURVE = PowerCurve(idle_mw=4_000, full_mw=14_000)
 CORES = os.cpu_count() or 1
 # What one second of processor time adds to the package's energy.
 MICROJOULES_PER_CPU_SECOND = (CURVE.full_mw - CURVE.idle_mw) * 1000 // CORES
 
 
 class SimulatedPower(threading.Thread):
-    """A RAPL zone of mode 0400 that follows this machine's processors by CURVE."""
+    """RAPL zones of mode 0400 that follow this machine's processors by their curves."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(name="power", daemon=True)
-        zone = folder / "intel-rapl:0"
-        zone.mkdir()
-        (zone / "name").write_text("package-0\n")
-        (zone / "max_energy_range_uj").write_text(f"{MAX_ENERGY_RANGE_UJ}\n")
-        self._energy = (zone / "energy_uj").open("w+b", buffering=0)
-        (zone / "energy_uj").chmod(0o400)
+        self._counters = [
+            (_counter(folder / "intel-rapl:0", "package-0"), CURVE),
+            (_counter(folder / "intel-rapl:0:0", "dram"), DRAM_CURVE),
+        ]
         self._cpu_time = CpuTime(Path("/proc"))
         self._began_us = self._now_us()
         self._busy_us = self._cpu_time.busy_us()
@@ -56,11 +56,21 @@ class SimulatedPower(threading.Thread):
 
     def _write(self) -> None:
         busy_us = self._cpu_time.busy_us() - self._busy_us
-        energy_uj = CURVE.energy_uj(self._now_us() - self._began_us, busy_us, CORES)
-        os.pwrite(self._energy.fileno(), f"{energy_uj:015d}\n".encode(), 0)
+        for counter, curve in self._counters:
+            energy_uj = curve.energy_uj(self._now_us() - self._began_us, busy_us, CORES)
+            os.pwrite(counter.fileno(), f"{energy_uj:015d}\n".encode(), 0)
 
     def _now_us(self) -> int:
         return time.monotonic_ns() // 1000
+
+
+def _counter(zone: Path, name: str) -> FileIO:
+    zone.mkdir()
+    (zone / "name").write_text(f"{name}\n")
+    (zone / "max_energy_range_uj").write_text(f"{MAX_ENERGY_RANGE_UJ}\n")
+    counter = (zone / "energy_uj").open("w+b", buffering=0)
+    (zone / "energy_uj").chmod(0o400)
+    return counter
 
 
 class AgentPod:
