@@ -146,7 +146,9 @@ class Meter:
             portion.use.pods, attribution.dynamic_uj, attribution.idle_uj, strict=True
         ):
             pod = pods[use.pod]
-            parts = pod.energy.setdefault(portion.stream, [0, 0])
+            parts = pod.energy.get(portion.stream)
+            if parts is None:
+                parts = pod.energy[portion.stream] = [0, 0]
             parts[0] += dynamic_uj
             parts[1] += idle_uj
             if pod.owner is not None and (dynamic_uj or idle_uj):

@@ -1,6 +1,6 @@
 """CPU time by pod and tick: what moved in the cgroups, and the tails of pods that ended."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from carbonaware_agent.attribution.apportion import apportion
 from carbonaware_agent.attribution.shares import NodeUse, PodUse
@@ -46,12 +46,9 @@ class PodUsage:
 
         busy_us: of the whole node over the same time.
         """
-        # Before usage is taken, which makes new pods known.
-        newborn = {cgroup for cgroup in reading.pods if self._absent(cgroup)}
-        renewed = {cgroup for cgroup, use in reading.pods.items() if self._renewed(cgroup, use)}
-        gone = {cgroup for cgroup in self._running() if cgroup not in reading.pods}
         cap_us = self._vcpus * duration_us
-        busy = {cgroup: self._moved(cgroup, use, cap_us) for cgroup, use in reading.pods.items()}
+        busy, newborn, renewed = self._take_usage(reading.pods, cap_us)
+        gone = {cgroup for cgroup in self._running() if cgroup not in reading.pods}
         gone |= self._take_api_news(reading.pods, boottime_us)
         self._show_nameless(boottime_us)
         for cgroup, tail_us in self._tails(reading.slices, busy, gone | renewed, cap_us).items():
@@ -85,31 +82,30 @@ class PodUsage:
     def _running(self) -> Iterable[str]:
         return (cgroup for cgroup, pod in self._snapshot.pods.items() if pod.ended_us is None)
 
-    def _absent(self, cgroup: str) -> bool:
-        pod = self._snapshot.pods.get(cgroup)
-        return pod is None or pod.ended_us is not None
-
-    def _renewed(self, cgroup: str, use: CgroupUse) -> bool:
-        """Whether a running pod's cgroup was removed and made again since the last tick.
+    def _take_usage(
+        self, uses: Mapping[str, CgroupUse], cap_us: int
+    ) -> tuple[dict[str, int], set[str], set[str]]:
+        """CPU time of each pod since the last tick, and which pods' cgroups are new or renewed.
 
         A static pod that is restarted gets a new cgroup of the same name, which counts from 0.
         """
-        pod = self._snapshot.pods.get(cgroup)
-        if pod is None or pod.ended_us is not None:
-            return False
-        return use.renewed or use.usage_us < pod.usage_us
-
-    def _moved(self, cgroup: str, use: CgroupUse, cap_us: int) -> int:
-        """CPU time of a pod since the last tick; all of it if its cgroup is new."""
-        pod = self._snapshot.pods.get(cgroup)
-        if pod is None:
-            pod = self._snapshot.pods[cgroup] = PodRecord(_begun_us(use, cap_us), use.parent)
-        elif pod.ended_us is not None or use.renewed or use.usage_us < pod.usage_us:
-            begun_us = _begun_us(use, cap_us)
-            pod.usage_us, pod.parent, pod.ended_us = begun_us, use.parent, None
-        moved_us = use.usage_us - pod.usage_us
-        pod.usage_us = use.usage_us
-        return min(moved_us, cap_us)
+        pods = self._snapshot.pods
+        busy, newborn, renewed = {}, set(), set()
+        for cgroup, use in uses.items():
+            pod = pods.get(cgroup)
+            if pod is None:
+                newborn.add(cgroup)
+                pod = pods[cgroup] = PodRecord(_begun_us(use, cap_us), use.parent)
+            elif pod.ended_us is not None:
+                newborn.add(cgroup)
+                pod.usage_us, pod.parent = _begun_us(use, cap_us), use.parent
+                pod.ended_us = None
+            elif use.renewed or use.usage_us < pod.usage_us:
+                renewed.add(cgroup)
+                pod.usage_us, pod.parent = _begun_us(use, cap_us), use.parent
+            busy[cgroup] = min(use.usage_us - pod.usage_us, cap_us)
+            pod.usage_us = use.usage_us
+        return busy, newborn, renewed
 
     def _take_api_news(self, running: Iterable[str], boottime_us: int) -> set[str]:
         """Describe pods that the API server told of; returns those that no tick saw running."""

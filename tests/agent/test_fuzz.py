@@ -11,7 +11,7 @@ import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent_builders import HOUR_US, METAL_CPUINFO, HostTree, a_pod_manifest
+from agent_builders import HOUR_US, METAL_CPUINFO, HostTree, a_pod_manifest, a_uid
 from carbonaware_agent.host import Host, parse_cpuinfo
 from carbonaware_agent.journal import Journal
 from carbonaware_agent.server import BadQueryError, _since_us
@@ -28,6 +28,7 @@ from carbonaware_agent.workloads.cgroups import Cgroups, CgroupsUnreadableError
 from carbonaware_agent.workloads.effective_request import kibibytes, millicores
 from carbonaware_agent.workloads.pod_resources import PodResourcesError, parse
 from carbonaware_agent.workloads.pods import MalformedPodError, Pod, PodDirectory, parse_pod
+from carbonaware_agent.workloads.process_pods import pod_of_process
 from carbonaware_agent.workloads.watch import PodWatch
 
 # Also digits that are no decimals, and halves of surrogate pairs, which JSON may hold.
@@ -175,6 +176,16 @@ class TestCgroups:
         """A uid is told in the API's form, and a QoS class is one of two."""
         assert len(cgroup_names.pod_of(name) or "-" * 32) in (32, 36)
         assert cgroup_names.qos_of(name) in (None, "burstable", "besteffort")
+
+    @given(st.binary(max_size=60), st.from_regex(r"pod[0-9a-f]{32}", fullmatch=True))
+    @example(b"\xff/a:b", f"pod{'0' * 32}")
+    def test_a_processs_pod_is_the_outermost(self, tree, inner, forged):
+        """Whatever cgroups a container makes below its own."""
+        path = f"0::/kubepods/burstable/pod{a_uid(9)}/container/".encode()
+        (tree.root / "proc/7").mkdir(exist_ok=True)
+        (tree.root / "proc/7/cgroup").write_bytes(path + forged.encode() + b"/" + inner)
+
+        assert a_uid(9) == pod_of_process(tree.root / "proc", 7)
 
     @given(st.binary(max_size=80) | mutated(b"usage_usec 12345\nuser_usec 1\n") | mutated(b"123\n"))
     @example(b"words 12 words")

@@ -45,7 +45,8 @@ def list_allocations(socket: Path) -> list[Allocation]:
 
     try:
         return parse(unary(socket, _LIST, timeout_seconds=_TIMEOUT_SECONDS))
-    except (OSError, GrpcError) as error:
+    # ValueError: h2 does not expect headers that are no text.
+    except (OSError, GrpcError, ValueError) as error:
         raise PodResourcesError(f"{socket}: {error}") from error
 
 

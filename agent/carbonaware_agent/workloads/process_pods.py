@@ -14,12 +14,13 @@ def pod_of_process(proc: Path, process: int) -> str | None:
     None: it cannot be seen.
     """
     try:
-        text = (proc / str(process) / "cgroup").read_text()
+        text = (proc / str(process) / "cgroup").read_text(errors="replace")
     except OSError:
         return None
-    names = {name for line in text.splitlines() for name in line.rpartition(":")[2].split("/")}
-    for name in sorted(names):
-        pod = cgroup_names.pod_of(name)
-        if pod is not None:
-            return pod
+    for line in text.splitlines():
+        # The outermost first: a container may be allowed to make cgroups in its own, of any name.
+        for name in line.split(":", 2)[-1].split("/"):
+            pod = cgroup_names.pod_of(name)
+            if pod is not None:
+                return pod
     return ""
