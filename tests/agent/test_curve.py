@@ -89,6 +89,7 @@ class TestFiles:
             ("points[1]", [[0, 5], [1]]),
             ("points[1] load", [[0, 5], [50, 9]]),
             ("points[0] watts", [[0, float("nan")], [1, 9]]),
+            ("points[1] watts", [[0, 5], [1, 0]]),
             ("points[1]", [[0.5, 5], [0.1, 9]]),
         ],
     )

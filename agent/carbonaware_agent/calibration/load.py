@@ -51,7 +51,9 @@ class Load:
             # Bursts of independent work do not coincide; if these did, whole packages would
             # sleep together between them, which a server in use hardly does.
             delay = PERIOD_SECONDS * number / len(self._cpus)
-            worker = context.Process(target=_work, args=(cpu, self._percent / 100, delay))
+            worker = context.Process(
+                target=_work, args=(cpu, self._percent / 100, delay, os.getpid())
+            )
             worker.start()
             self._workers.append(worker)
         return self
@@ -128,12 +130,11 @@ def percentage(text: str) -> float:
     return value
 
 
-def _work(cpu: int, share: float, delay: float) -> None:
+def _work(cpu: int, share: float, delay: float, parent: int) -> None:
     """The life of one worker; it ends by a signal, or when its parent is gone."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # The terminal sends it to all; the parent ends the workers in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
     os.sched_setaffinity(0, {cpu})
     time.sleep(delay)
     begin = time.monotonic() - delay

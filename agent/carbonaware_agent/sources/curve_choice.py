@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 from carbonaware_agent.host import Host, Processor
 from carbonaware_agent.sources.curve import PowerCurve
@@ -99,11 +98,14 @@ def _neighbours_error(curve: PowerCurve) -> float:
     """
     idle_watts = curve.watts(0)
     rates = {load: (curve.watts(load) - idle_watts) / load for load in _TENTHS}
-    return fmean(
+    errors = [
         load * abs(host_rate - rate) / curve.watts(load)
         for load, rate in rates.items()
         for host_rate in rates.values()
-    )
+        # A curve may be drawn on to 0 beyond its points.
+        if curve.watts(load) > 0
+    ]
+    return sum(errors) / len(errors)
 
 
 def _usable(folder: Path) -> Iterable[Calibration]:

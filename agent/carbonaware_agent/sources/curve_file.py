@@ -126,4 +126,7 @@ def _point(row: Any, number: int) -> tuple[float, float]:
     if not isinstance(row, list) or len(row) != 2:
         raise ValueError(f"{name} must be a pair of load and watts, not {row!r}")
     load = _number(row[0], f"{name} load", highest=1)
-    return load, _number(row[1], f"{name} watts", highest=_MOST_WATTS)
+    watts = _number(row[1], f"{name} watts", highest=_MOST_WATTS)
+    if watts == 0:
+        raise ValueError(f"{name} watts must be above 0")
+    return load, watts
