@@ -262,6 +262,19 @@ def _cpu_ns(pid: str) -> int:
 
 
 @pytest.mark.slow
+def test_it_ends_when_it_is_told_to(tmp_path):
+    """At once; the first process of a container ignores signals it does not handle."""
+    HostTree(tmp_path).rapl(0)
+    command = (sys.executable, "-m", "carbonaware_agent", "calibrate", f"--host-root={tmp_path}")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr.readline().startswith("# reading rapl")
+        running.terminate()
+        told = running.stderr.read()
+
+    assert (1, "stopped\n") == (running.returncode, told)
+
+
+@pytest.mark.slow
 def test_real_loads_are_measured_by_the_command(tmp_path):
     """End to end: its workers' CPU time is the load, the counters follow it, the line is found."""
     host = FollowingCounters(tmp_path, len(os.sched_getaffinity(0)))
