@@ -222,6 +222,10 @@ class FakeApi(ThreadingHTTPServer):
         """Where it listens."""
         return f"http://127.0.0.1:{self.server_port}"
 
+    def end_watch(self) -> None:
+        """Let the open watch end in order, as each does after its time."""
+        self.events.put({})
+
     def send(self, kind: str, manifest: dict[str, Any]) -> None:
         """Let the watch tell of a change."""
         self.events.put({"type": kind, "object": manifest})
@@ -262,6 +266,9 @@ class _ApiHandler(BaseHTTPRequestHandler):
         self.end_headers()
         with contextlib.suppress(ConnectionError):
             while (event := self.server.events.get()) is not None:
+                if not event:
+                    self.wfile.write(b"0\r\n\r\n")
+                    return
                 line = json.dumps(event).encode() + b"\n"
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
                 self.wfile.flush()

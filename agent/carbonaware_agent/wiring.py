@@ -79,7 +79,7 @@ def assemble(
         clock,
         lambda: _cards(found),
         directory,
-        lambda: watch is None or watch.synced,
+        lambda: watch is None or watch.current,
         socket=chosen.pod_resources_socket or host.pod_resources,
         proc=host.proc,
     )

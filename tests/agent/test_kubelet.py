@@ -146,6 +146,12 @@ class TestStandIn:
             assert eventually(lambda: directory.find(a_uid(1)) is not None)
             assert directory.find(a_uid(2)) is None
             assert watch.stood_in is None
+
+            asked = len(pauses)
+            for _ in range(3):
+                api.end_watch()
+            assert eventually(lambda: len(pauses) > asked + 2)
+            assert {None} == {stood_in for _, stood_in in pauses[asked:]}
             ended.set()
 
         assert [None, False, True] == [stood_in for _, stood_in in pauses[:3]]

@@ -62,6 +62,11 @@ class PodWatch:
         self.synced = False
         self.stood_in: bool | None = None
 
+    @property
+    def current(self) -> bool:
+        """Whether the directory is up to date, by whichever source."""
+        return self.synced or self.stood_in is True
+
     def start(self) -> None:
         """Follow in a thread that ends with the process."""
         threading.Thread(target=self.run, name="pod-watch", daemon=True).start()
@@ -90,7 +95,7 @@ class PodWatch:
 
     def _rest(self, seconds: float, failures: int) -> bool:
         """Wait, and meanwhile have kubelet's list; whether the agent is to end."""
-        if self._stand_in is None or failures < _FAILURES_TO_STAND_IN:
+        if self._stand_in is None or self.synced or failures < _FAILURES_TO_STAND_IN:
             return self._pause(seconds)
         while seconds > 0:
             self._take_stand_in(self._stand_in)
