@@ -9,6 +9,7 @@ from pathlib import Path
 
 from carbonaware_agent import __version__
 from carbonaware_agent.attribution.shares import IdlePolicy
+from carbonaware_agent.sources.integration import LONGEST_TICK_SECONDS
 from carbonaware_agent.workloads import kubelet
 from carbonaware_agent.workloads.kubelet import KubeletAccess
 
@@ -106,6 +107,14 @@ def _positive(text: str) -> float:
     return value
 
 
+def _tick(text: str) -> float:
+    value = _positive(text)
+    # Sensors that show only power are not measured between readings farther apart.
+    if value > LONGEST_TICK_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} must be {LONGEST_TICK_SECONDS} at most")
+    return value
+
+
 def _whole(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -163,7 +172,7 @@ _FLAGS = (
         "DIR",
         "folder of the saved counters; one agent at a time",
     ),
-    _Flag("tick-seconds", "1", _positive, "S", "time between two readings"),
+    _Flag("tick-seconds", "1", _tick, "S", f"time between two readings, at most {LONGEST_TICK_SECONDS}"),
     _Flag(
         "accounting-period-seconds",
         "3600",

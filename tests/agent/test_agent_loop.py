@@ -207,6 +207,7 @@ class TestSettings:
             ("--listen", "9102"),
             ("--listen", "127.0.0.1:99999"),
             ("--tick-seconds", "0"),
+            ("--tick-seconds", "5.1"),
             ("--accounting-period-seconds", "0"),
             ("--max-watts", "-5"),
             ("--idle-policy", "fair"),

@@ -6,8 +6,9 @@ from carbonaware_agent.sources.sensor import Energy, Interval, Rebaseline
 # 12 minutes of training erred by up to 2.4 % with a reading each second, 7.2 % each 5 s, 14 % each
 # 15 s.
 POWER_ERROR_RATIO = 0.072
-# 5 s, and a second for a tick that comes late.
-_LONGEST_US = 6_000_000
+LONGEST_TICK_SECONDS = 5
+# And a second for a tick that comes late.
+_LONGEST_US = (LONGEST_TICK_SECONDS + 1) * 1_000_000
 
 
 def integrated(before_uw: int, after_uw: int, interval: Interval) -> Energy | Rebaseline:
