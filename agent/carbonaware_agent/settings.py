@@ -172,7 +172,13 @@ _FLAGS = (
         "DIR",
         "folder of the saved counters; one agent at a time",
     ),
-    _Flag("tick-seconds", "1", _tick, "S", f"time between two readings, at most {LONGEST_TICK_SECONDS}"),
+    _Flag(
+        "tick-seconds",
+        "1",
+        _tick,
+        "S",
+        f"time between two readings, at most {LONGEST_TICK_SECONDS}",
+    ),
     _Flag(
         "accounting-period-seconds",
         "3600",
