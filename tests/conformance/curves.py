@@ -1,10 +1,13 @@
 """What a machine draws at which load: the curves that the scenarios take as the truth.
 
-Written down here a second time rather than imported, because a truth that is read from the code
-under test would follow its mistakes.
+They are not taken from the agent's own model, because a truth that is read from the code under
+test would follow its mistakes.
 """
 
 from dataclasses import dataclass
+from statistics import quantiles
+
+from benchmarks.power_models import Server, servers
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +25,30 @@ class Curve:
             self.points[below + 1] - self.points[below]
         )
 
+    def by_utilisation(self, load: float) -> float:
+        """What utilisation times power is of the power beyond idle, which is the truth."""
+        return load * self.at(load) / (self.at(load) - self.at(0))
+
 
 # Median of the 147 servers since 2019 in the SPECpower_ssj2008 results.
 MEDIAN = Curve(
     "median server since 2019",
     (0.22, 0.35, 0.40, 0.45, 0.51, 0.56, 0.62, 0.69, 0.78, 0.89, 1.00),
 )
-# Idle share of the 2004-2010 servers in the same results; straight, because that was their form.
-OLD = Curve(
-    "server of 2004-2010",
-    tuple(round(0.47 + 0.53 * tenth / 10, 3) for tenth in range(11)),
-)
-# Package power by RAPL at 0.6, 10 .. 89 % load over the highest reading, 50.7 W, from codecarbon's
-# cpu_load_profiling/AMD_EPYC_8024P_8C (all cores; MIT). Its last point fell back to 46 W, as the
-# chip lowered its clock; a curve must not fall, so the highest reading stands there.
-STEEP = Curve(
-    "EPYC 8024P by RAPL",
-    (0.012, 0.367, 0.582, 0.762, 0.823, 0.852, 0.939, 0.960, 0.972, 0.985, 1.000),
-)
+
+
+def _curve(server: Server) -> Curve:
+    return Curve(server.name, tuple(watts / server.watts[-1] for watts in server.watts))
+
+
+SERVERS = tuple(map(_curve, servers()))
+_RANKED = sorted(SERVERS, key=lambda curve: curve.by_utilisation(0.1))
+# The tenth and the ninetieth percentile: real servers of the table, not a mean of several.
+LOW = _RANKED[round(0.1 * (len(_RANKED) - 1))]
+HIGH = _RANKED[round(0.9 * (len(_RANKED) - 1))]
+
+
+def spread(load: float) -> tuple[float, float, float]:
+    """Tenth, fiftieth and ninetieth percentile of `by_utilisation` over all servers."""
+    tenths = quantiles((curve.by_utilisation(load) for curve in SERVERS), n=10)
+    return tenths[0], tenths[4], tenths[8]

@@ -39,32 +39,38 @@ and crashes; and what formulas that do not know idle power make of the same node
 Dynamic energy of three pods. What the agent knows makes its column: `calibrated` has counters and
 the machine's idle power (`--idle-watts`), `learned` had five quiet minutes and one at 6 % load to
 learn it, `estimated` takes 22 % of maximum power. The last two have no counters: `curve` was
-measured on a sibling at 0, 10, 50 and 100 % load, `shape` is the median of servers since 2019 times
-known maximum power.
+measured on a sibling at 0, 10, 50, 80 and 100 % load, `shape` is the median of servers since 2019
+times known maximum power.
 
 Kepler and Scaphandre multiply energy by utilisation, so their formula gives u P(u) where the truth
 is P(u) - P(0). CEEMS divides all of the energy, idle power included, by CPU time: its ratio says
 how much more than its dynamic energy a pod is charged, which is its intention and no fault.
 
-Median of servers since 2019 (SPECpower), 22 % of maximum power when idle:
+Median of servers since 2019 (SPECpower, at the wall), 22 % of maximum power when idle:
 ```text
 {levels-median}
 ```
 
-A server of 2004-2010, 47 % when idle, straight. Here maximum power says little about idle power:
+Two Xeon Platinum 8280, result of 2019, 12 % when idle: the tenth percentile of the 67 servers in
+`benchmarks/specpower_servers.txt`, by what utilisation times energy gives at 10 % load. `estimated`
+and `shape` take the median for it:
 ```text
-{levels-old}
+{levels-low}
 ```
 
-Package of an EPYC 8024P as RAPL measured it (codecarbon's recordings), nearly nothing when idle and
-steep at first. `estimated` and `shape` are poor guesses here, as they would be on this machine:
+One Xeon E-2388G, result of 2022, 26 % when idle: the ninetieth percentile.
 ```text
-{levels-steep}
+{levels-high}
+```
+
+u P(u) over P(u) - P(0) on all 67 of them, which is what any formula of that kind gives:
+```text
+{spread}
 ```
 
 `learned` follows the line through quiet and light moments down to no load, as a node's daemons
 never rest. It is exact here because these curves are straight up to 10 % load; where a real one
-bends there, it stays a little below 1. On a node that never had a light moment it takes the mean of
+bends there, it is off by that bend. On a node that never had a light moment it takes the mean of
 the quiet ones, and what daemons draw counts as idle power: with 2 % load that leaves pods 0.8 of
 their truth at 10 %.
 
@@ -111,7 +117,8 @@ only estimated.
 - Power depends on more than load: frequency, vector instructions, temperature, what runs on the
   sibling thread. CPU time is blind to all of it, here and in every formula above, and so is this
   truth. Published models with performance counters reach a few percent on real machines.
-- RAPL's own error, and what lies outside the package: fans, disks, power supplies.
+- RAPL's own error, and what lies outside the package: fans, disks, power supplies. The curves are
+  those of whole servers at the wall; a package alone draws less when idle.
 - Within one reading only means are known. Where power bends with load and pods take turns within
   it, the division is by the mean: the swing at 5 s, and pods that live for half a second, show it.
 - A GPU's power is not proportional to its activity; in the scenarios it is, so that there is a

@@ -13,7 +13,8 @@ from conformance.gpu_devices import GpuDevices
 from conformance.node import Reading
 from conformance.scenario import Pod, Scenario
 
-_CALIBRATED_LOADS = (0.0, 0.1, 0.5, 1.0)
+# The loads that `carbonaware-agent calibrate` makes unless told otherwise.
+_CALIBRATED_LOADS = (0.0, 0.1, 0.5, 0.8, 1.0)
 
 
 class NodeFiles:

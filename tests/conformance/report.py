@@ -18,13 +18,11 @@ from conformance.comparison import (
     pod_ratio,
     worst_pod,
 )
-from conformance.curves import MEDIAN, OLD, STEEP, Curve
+from conformance.curves import HIGH, LOW, MEDIAN, Curve, spread
 from conformance.gpu_scenarios import GPU_SCENARIOS
 from conformance.replay import Outcome, outcome_of
 from conformance.scenario import Knowledge
 from conformance.scenarios import LEVELS, SCENARIOS, load_levels
-
-_CURVES = (MEDIAN, OLD, STEEP)
 
 Row = Sequence[str]
 
@@ -61,6 +59,12 @@ def level_table(curve: Curve) -> str:
         for position, level in enumerate(LEVELS)
     ]
     return aligned(("load", *columns), rows)
+
+
+def spread_table() -> str:
+    """What utilisation times energy gives over the truth, over all servers of the benchmarks."""
+    rows = [(f"{level} %", *map(_ratio, spread(level / 100))) for level in LEVELS]
+    return aligned(("load", "p10", "median", "p90"), rows)
 
 
 def tool_table(outcomes: Sequence[Outcome], cell: Callable[[Outcome, str], float | None]) -> str:
@@ -121,8 +125,9 @@ def tables() -> dict[str, str]:
     with_ends = [outcome for outcome in outcomes if ended(outcome)]
     return {
         "levels-median": level_table(MEDIAN),
-        "levels-old": level_table(OLD),
-        "levels-steep": level_table(STEEP),
+        "levels-low": level_table(LOW),
+        "levels-high": level_table(HIGH),
+        "spread": spread_table(),
         "pods": tool_table(outcomes, _all_ratio),
         "worst": tool_table(outcomes, worst_pod),
         "node": tool_table(outcomes, node_ratio),

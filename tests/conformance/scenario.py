@@ -106,7 +106,7 @@ class Knowledge(StrEnum):
 
     With counters: its idle power, set after a calibration; nothing, so that it learns idle power;
     or its maximum power, of which it takes the median idle share. Without counters: a curve that
-    was measured on a sibling at 0, 10, 50 and 100 %; or maximum power, for the median shape.
+    was measured on a sibling at 0, 10, 50, 80 and 100 %; or maximum power, for the median shape.
     """
 
     CALIBRATED = "calibrated"

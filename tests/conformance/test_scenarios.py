@@ -17,7 +17,7 @@ from conformance.comparison import (
     pod_ratio,
     worst_pod,
 )
-from conformance.curves import MEDIAN, OLD, STEEP, Curve
+from conformance.curves import HIGH, LOW, MEDIAN, spread
 from conformance.gpu_scenarios import GPU_SCENARIOS
 from conformance.replay import outcome_of
 from conformance.scenario import Knowledge, Scenario
@@ -77,7 +77,7 @@ BOUNDS = {
     "two sockets with memory wrap at different times": (0.97, 1.15),
     # For the first of ten minutes all of the energy is dynamic, as nothing else is known.
     "idle power is estimated on a machine that tells no maximum power": (0.97, 1.10),
-    "idle power is estimated on a machine that is not like the median": (0.65, 0.75),
+    "idle power is estimated on a machine that is not like the median": (0.6, 0.7),
 }
 
 
@@ -120,7 +120,7 @@ class TestGpus:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("curve", [MEDIAN, OLD, STEEP], ids=lambda curve: curve.name)
+@pytest.mark.parametrize("curve", [MEDIAN, LOW, HIGH], ids=lambda curve: curve.name)
 class TestLoadLevels:
     def test_calibrated_idle_power_gives_the_truth_at_every_level(self, curve):
         """From 0.97 to 1.03 of what the pods caused, at 10 % load as at full load."""
@@ -141,23 +141,23 @@ class TestLoadLevels:
         cuts = outcome_of(load_levels(curve, Knowledge.CALIBRATED)).cuts
 
         assert level_ratios(cuts, tool) == pytest.approx(
-            [expected(curve, level / 100) for level in LEVELS], rel=0.02
+            [curve.by_utilisation(level / 100) for level in LEVELS], rel=0.02
         )
 
     def test_a_curve_from_a_sibling_stands_in_for_counters(self, curve):
-        """Exact at its four points; between them it misses what a straight line misses."""
+        """Exact at its five points; between them it misses what a straight line misses."""
         ratios = level_ratios(outcome_of(load_levels(curve, Knowledge.CURVE)).cuts, AGENT)
         points = [ratio for level, ratio in zip(LEVELS, ratios, strict=True) if level in (10, 100)]
 
         assert points == pytest.approx([1, 1], abs=0.01)
-        # The steep curve bends between 10 and 50 %, where there is no point.
-        assert all(0.75 <= ratio <= 1.15 for ratio in ratios)
+        assert all(0.95 <= ratio <= 1.07 for ratio in ratios)
 
 
-def expected(curve: Curve, load: float) -> float:
-    """What utilisation times energy gives over the truth."""
-    power, idle = curve.at(load), curve.at(0)
-    return load * power / (power - idle)
+def test_utilisation_times_energy_gives_a_quarter_at_low_load():
+    """On 67 real servers, tenth to ninetieth percentile: from a sixth to a half, at 10 % load."""
+    low, middle, high = spread(0.1)
+
+    assert (0.17, 0.24, 0.49) == pytest.approx((low, middle, high), abs=0.01)
 
 
 @pytest.mark.slow
