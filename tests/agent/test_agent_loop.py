@@ -103,6 +103,24 @@ class TestTick:
         attributed = 'carbonaware_node_attributed_joules_total{zone="package",component="dynamic"}'
         assert ("1", "0.002000") == (running.success("cgroups"), running.shown()[attributed])
 
+    def test_a_pod_without_a_descriptor_left_for_it_is_the_systems(self, running, monkeypatch):
+        """The others are measured on, nothing is lost, and the collector says so."""
+        running.agent.tick()
+        running.tree.cgroup(f"kubepods/pod{a_uid(1)}", 100_000)
+        running.tree.cgroup(f"kubepods/pod{a_uid(2)}", 300_000)
+        running.tree.busy(40)
+        running.draw(4000)
+        with monkeypatch.context() as patch:
+            patch.setattr("carbonaware_agent.kept_file._LEFT_FREE", 10**9)
+            running.agent.tick()
+        attributed = 'carbonaware_node_attributed_joules_total{zone="package",component="'
+        split = [running.shown()[f'{attributed}{part}"}}'] for part in ("dynamic", "system")]
+        assert ("0", ["0.001000", "0.003000"]) == (running.success("cgroups"), split)
+
+        running.draw(0)
+        running.agent.tick()
+        assert "1" == running.success("cgroups")
+
     def test_a_failed_sensor_is_told(self, running):
         """And the others are read on."""
         running.agent.tick()
