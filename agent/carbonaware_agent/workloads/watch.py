@@ -23,7 +23,8 @@ _log = logging.getLogger(__name__)
 _PODS = "/api/v1/pods"
 _GONE = 410
 _WATCH_SECONDS = 300
-_CONNECT_SECONDS = 10.0
+# With the pause before it, kubelet is asked every 15 s while the API server swallows packets.
+_CONNECT_SECONDS = 3.0
 _ANSWER_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 30.0
 # One failure is a restart of the API server or of the network; kubelet need not be asked for it.
@@ -130,7 +131,7 @@ class PodWatch:
             node = self._get(f"/api/v1/nodes/{self._node}", fieldSelector="")
             allocatable = node["status"]["allocatable"]
             cpu, memory = (str(allocatable.get(name, "0")) for name in ("cpu", "memory"))
-        except (requests.RequestException, *_MISSHAPEN) as error:
+        except (requests.HTTPError, *_MISSHAPEN) as error:
             _log.info("what the node can allocate is unknown", extra={"reason": str(error)})
         else:
             self._directory.allocatable_millicores = millicores(cpu) or None
