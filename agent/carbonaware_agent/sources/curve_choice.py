@@ -11,8 +11,8 @@ from carbonaware_agent.sources.curve_file import Calibration, CurveFileError, re
 from carbonaware_agent.sources.sensor import CHIP
 
 _log = logging.getLogger(__name__)
-# Half of the 12 to 17 % by which the power of six Intel Core i5-540M differed under one load
-# (Balaji and others, HotPower 2012): a curve is always measured on another unit.
+# Half of the 12 to 17 % by which the power of six Intel Core i5-540M differed under one load (a
+# study of UC San Diego, in EE Journal of 2015-12-09): a curve is measured on another unit.
 _ERROR_OTHER_UNIT = 0.08
 _TENTHS = [tenth / 10 for tenth in range(1, 11)]
 
