@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from conformance.chance import scenario_by_chance
 from conformance.comparison import (
     AGENT,
     CEEMS,
@@ -57,6 +58,19 @@ class TestEveryScenario:
     def test_no_series_ever_falls(self, scenario):
         """A reader that subtracts two values never sees energy vanish."""
         assert [] == outcome_of(scenario).fell
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(25))
+def test_whatever_happens_the_books_are_exact(seed):
+    """Pods, wraps, failed reads and SIGKILLs by chance: no residual, no fall, every joule there."""
+    outcome = outcome_of(scenario_by_chance(seed))
+    end = outcome.end
+    shown = {kind: end.page.node(kind) for kind in end.truth.nodes}
+
+    assert 0 == outcome.residual()
+    assert [] == outcome.fell
+    assert {kind: Decimal(uj) / 10**6 for kind, uj in end.truth.nodes.items()} == shown
 
 
 def test_the_quick_scenarios_exist():
