@@ -90,7 +90,9 @@ Pods that ended, in scenarios that have some:
 {ended}
 ```
 
-The energy of the node, as a reader of its counter (every 30 s) or gauge (every second) sees it:
+The energy of the node, as a reader of its counter (every 30 s) or gauge (every second) sees it. A
+raw counter loses at each wrap what was drawn since the last reading. Where a failed read makes
+energy appear, here and above, its size is that of the counter, which stood at 100 kJ:
 ```text
 {node}
 ```
