@@ -32,7 +32,7 @@ from benchmarks.pod_cgroups import NoCgroupsError, pod_cgroups
 SIZES = (10, 100, 250)
 MEASURED_SECONDS = 60
 SCRAPE_SECONDS = 15
-TIMED_SCRAPES = 50
+TIMED_SCRAPES = 25  # of each form
 QOS = ("Burstable", "BestEffort", "Guaranteed")
 RAPL_ZONES = (
     ("intel-rapl:0", "package-0"),
