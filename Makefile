@@ -44,7 +44,7 @@ conformance: $(VENV)/.installed  ## energy of pods against the truth, beside oth
 generate: $(VENV)/.installed  ## write the files that are made from code: crds/, docs/metrics-*.md
 	$(BIN)/python -m carbonaware_operator.api.crds crds
 	$(BIN)/python -m carbonaware_operator.telemetry.reference docs/metrics-operator.md
-	$(BIN)/python -m carbonaware_agent.reference docs/metrics-agent.md
+	$(BIN)/python -m carbonaware_agent.serving.reference docs/metrics-agent.md
 
 constraints:  ## pin the newest versions again, with hashes (needs pip-tools)
 	pip-compile --quiet --all-extras --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \

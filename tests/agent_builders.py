@@ -14,14 +14,15 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from carbonaware_agent.attribution.shares import IdlePolicy
-from carbonaware_agent.board import Board
-from carbonaware_agent.exposition import AgentHealth
-from carbonaware_agent.gpu_holdings import GpuPicture
-from carbonaware_agent.metering import Meter, Rules
-from carbonaware_agent.owners import OwnerSeries
+from carbonaware_agent.gpus.holdings import GpuPicture
+from carbonaware_agent.metering.meter import Meter, Rules
+from carbonaware_agent.metering.owners import OwnerSeries
+from carbonaware_agent.metering.resumption import Machine, resume
 from carbonaware_agent.readings import Readings
-from carbonaware_agent.resumption import Machine, resume
-from carbonaware_agent.snapshot import AttributedRecord
+from carbonaware_agent.saved.snapshot import AttributedRecord
+from carbonaware_agent.saved.store import StateFolder
+from carbonaware_agent.serving.board import Board
+from carbonaware_agent.serving.exposition import AgentHealth
 from carbonaware_agent.sources.sensor import (
     CHIP,
     Energy,
@@ -32,7 +33,6 @@ from carbonaware_agent.sources.sensor import (
     Zone,
 )
 from carbonaware_agent.sources.sensor_set import Seen
-from carbonaware_agent.store import StateFolder
 from carbonaware_agent.workloads.cgroups import CgroupReading
 from carbonaware_agent.workloads.pod_folder import CgroupUse
 from carbonaware_agent.workloads.pods import PodDirectory, parse_pod

@@ -5,14 +5,14 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from carbonaware_agent.board import Board
 from carbonaware_agent.clock import Clock
-from carbonaware_agent.exposition import AgentHealth
-from carbonaware_agent.gpu_holdings import GpuPicture
-from carbonaware_agent.metering import Meter
+from carbonaware_agent.gpus.holdings import GpuPicture
+from carbonaware_agent.metering.meter import Meter
 from carbonaware_agent.readings import Collected, Reader
-from carbonaware_agent.snapshot import Snapshot
-from carbonaware_agent.store import StateFolder
+from carbonaware_agent.saved.snapshot import Snapshot
+from carbonaware_agent.saved.store import StateFolder
+from carbonaware_agent.serving.board import Board
+from carbonaware_agent.serving.exposition import AgentHealth
 
 _log = logging.getLogger(__name__)
 # A slow disk makes a tick long; a loop that stood still for a minute will not go on by itself.

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 
 from carbonaware_agent import logs, settings
-from carbonaware_agent.store import StateFolderInUseError
+from carbonaware_agent.saved.store import StateFolderInUseError
 from carbonaware_agent.wiring import run
 from carbonaware_agent.workloads.api import ApiUnconfiguredError
 

@@ -10,22 +10,22 @@ from dataclasses import dataclass
 
 from carbonaware_agent import __version__
 from carbonaware_agent.agent import Agent, Surroundings
-from carbonaware_agent.board import Board
 from carbonaware_agent.clock import Clock, SystemClock
-from carbonaware_agent.gpu_watch import GpuWatch
+from carbonaware_agent.gpus.watch import GpuWatch
 from carbonaware_agent.host import Host, Processor
-from carbonaware_agent.metering import Meter, Rules
-from carbonaware_agent.owners import OwnerSeries
+from carbonaware_agent.metering.meter import Meter, Rules
+from carbonaware_agent.metering.owners import OwnerSeries
+from carbonaware_agent.metering.resumption import Machine, resume
 from carbonaware_agent.readings import Reader
-from carbonaware_agent.resumption import Machine, resume
-from carbonaware_agent.server import MetricsServer
+from carbonaware_agent.saved.store import StateFolder
+from carbonaware_agent.serving.board import Board
+from carbonaware_agent.serving.server import MetricsServer
 from carbonaware_agent.settings import Settings
 from carbonaware_agent.sources.cpu_time import CpuTime
 from carbonaware_agent.sources.nvml import Nvml
 from carbonaware_agent.sources.nvml_devices import Gpu
 from carbonaware_agent.sources.selection import sensors
 from carbonaware_agent.sources.sensor_set import SensorSet
-from carbonaware_agent.store import StateFolder
 from carbonaware_agent.workloads.api import ApiUnconfiguredError, from_kubeconfig, service_account
 from carbonaware_agent.workloads.cgroups import Cgroups
 from carbonaware_agent.workloads.kubelet import pods_of_kubelet

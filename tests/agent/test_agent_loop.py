@@ -9,16 +9,16 @@ import pytest
 from agent_builders import HOUR_US, FakeClock, FakeSensor, HostTree, a_uid, micro, samples
 from carbonaware_agent.agent import Agent, Surroundings
 from carbonaware_agent.attribution.shares import IdlePolicy
-from carbonaware_agent.board import Board
 from carbonaware_agent.logs import JsonFormatter
-from carbonaware_agent.metering import Meter, Rules
-from carbonaware_agent.owners import OwnerSeries
+from carbonaware_agent.metering.meter import Meter, Rules
+from carbonaware_agent.metering.owners import OwnerSeries
+from carbonaware_agent.metering.resumption import Machine, resume
 from carbonaware_agent.readings import Reader
-from carbonaware_agent.resumption import Machine, resume
+from carbonaware_agent.saved.store import StateFolder
+from carbonaware_agent.serving.board import Board
 from carbonaware_agent.settings import parse
 from carbonaware_agent.sources.cpu_time import CpuTime
 from carbonaware_agent.sources.sensor_set import SensorSet
-from carbonaware_agent.store import StateFolder
 from carbonaware_agent.workloads.cgroups import Cgroups
 from carbonaware_agent.workloads.pods import PodDirectory
 
@@ -135,7 +135,7 @@ class TestTick:
         running.agent.tick()
         with monkeypatch.context() as patch:
             patch.setattr(
-                "carbonaware_agent.snapshot_format.Encoder.encode",
+                "carbonaware_agent.saved.snapshot_format.Encoder.encode",
                 lambda *_: (_ for _ in ()).throw(OSError("disk full")),
             )
             running.draw(1000)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from agent_builders import HOUR, AgentUnderTest, SimulatedMachine, a_pod_manifest, a_uid
-from carbonaware_agent import families
+from carbonaware_agent.serving import families
 from carbonaware_operator.accounting import samples
 
 

@@ -18,13 +18,13 @@ from agent_builders import (
     a_uid,
     samples,
 )
-from carbonaware_agent import exposition
 from carbonaware_agent.attribution.shares import IdlePolicy
-from carbonaware_agent.board import Board
-from carbonaware_agent.exposition import AgentHealth
-from carbonaware_agent.journal import Journal
 from carbonaware_agent.readings import Collected
-from carbonaware_agent.server import MetricsServer
+from carbonaware_agent.saved.journal import Journal
+from carbonaware_agent.serving import exposition
+from carbonaware_agent.serving.board import Board
+from carbonaware_agent.serving.exposition import AgentHealth
+from carbonaware_agent.serving.server import MetricsServer
 
 OWNER = 'namespace="ml",owner_kind="Job",owner_name="job-1",owner_uid="job-uid-1"'
 
@@ -45,7 +45,7 @@ def agent(tmp_path) -> AgentUnderTest:
 @pytest.fixture(autouse=True)
 def quick_shutdown(monkeypatch):
     """Servers of tests end at once."""
-    monkeypatch.setattr("carbonaware_agent.server._POLL_SECONDS", 0.01)
+    monkeypatch.setattr("carbonaware_agent.serving.server._POLL_SECONDS", 0.01)
 
 
 @pytest.fixture

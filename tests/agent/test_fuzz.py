@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from agent_builders import HOUR_US, METAL_CPUINFO, HostTree, a_pod_manifest, a_uid
 from carbonaware_agent.host import Host, parse_cpuinfo
-from carbonaware_agent.journal import Journal
-from carbonaware_agent.server import BadQueryError, _since_us
-from carbonaware_agent.snapshot import Snapshot
-from carbonaware_agent.snapshot_format import SnapshotUnreadableError, decode
+from carbonaware_agent.saved.journal import Journal
+from carbonaware_agent.saved.snapshot import Snapshot
+from carbonaware_agent.saved.snapshot_format import SnapshotUnreadableError, decode
+from carbonaware_agent.serving.server import BadQueryError, _since_us
 from carbonaware_agent.sources.cpu_time import CpuTime
 from carbonaware_agent.sources.curve_file import Calibration, CurveFileError, read_calibrations
 from carbonaware_agent.sources.hwmon import Hwmon

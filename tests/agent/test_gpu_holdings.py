@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from agent_builders import a_pod_manifest, a_uid
 from carbonaware_agent.attribution.devices import Claim, Holding, Method
-from carbonaware_agent.gpu_holdings import Hold, Sample, holding, join, sole_holder, used
+from carbonaware_agent.gpus.holdings import Hold, Sample, holding, join, sole_holder, used
 from carbonaware_agent.sources.nvml_activity import Activity, Layout, MigDevice
 from carbonaware_agent.workloads.device_ids import Part, resolve
 from carbonaware_agent.workloads.pod_resources import Allocation

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent_builders import AgentUnderTest, FakeSensor, SimulatedMachine, a_pod_manifest, micro
 from carbonaware_agent.attribution.devices import Claim, Holding, Method
-from carbonaware_agent.gpu_holdings import CardFacts, GpuPicture
+from carbonaware_agent.gpus.holdings import CardFacts, GpuPicture
 from carbonaware_agent.sources.sensor import CHIP, Stream, Zone
 
 WATT = 1_000_000

@@ -8,7 +8,7 @@ import pytest
 
 from agent_builders import FakeClock, a_pod_manifest, a_uid, eventually
 from carbonaware_agent.attribution.devices import Claim, Holding, Method
-from carbonaware_agent.gpu_watch import GpuWatch
+from carbonaware_agent.gpus.watch import GpuWatch
 from carbonaware_agent.sources.nvml import Nvml
 from carbonaware_agent.workloads.pods import PodDirectory, parse_pod
 from fake_kubelet import a_fake_kubelet, a_listed_pod

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent_builders import FakeClock
-from carbonaware_agent.gpu_watch import GpuWatch
+from carbonaware_agent.gpus.watch import GpuWatch
 from carbonaware_agent.sources.integration import integrated
 from carbonaware_agent.sources.nvml import Nvml, NvmlUnavailableError
 from carbonaware_agent.sources.nvml_devices import COUNTER

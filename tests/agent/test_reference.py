@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from carbonaware_agent import reference
+from carbonaware_agent.serving import reference
 
 PAGE = Path(__file__).parents[2] / "docs/metrics-agent.md"
 

@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from agent_builders import FakeClock, HostTree, a_pod_manifest, a_uid, micro, samples
-from carbonaware_agent import exposition
-from carbonaware_agent.server import MetricsServer
+from carbonaware_agent.serving import exposition
+from carbonaware_agent.serving.server import MetricsServer
 from carbonaware_agent.settings import parse
 from carbonaware_agent.wiring import Parts, assemble
 from carbonaware_agent.workloads.pods import PodDirectory, parse_pod
@@ -301,7 +301,7 @@ class TestForgery:
 
 @pytest.fixture
 def server(agent, monkeypatch) -> Iterator[str]:
-    monkeypatch.setattr("carbonaware_agent.server._POLL_SECONDS", 0.01)
+    monkeypatch.setattr("carbonaware_agent.serving.server._POLL_SECONDS", 0.01)
     agent.start().work()
     serving = MetricsServer(("127.0.0.1", 0), agent.parts.board, alive=lambda: True)
     serving.start()

@@ -9,10 +9,10 @@ import pytest
 
 from agent_builders import HOUR_US, AgentUnderTest, SimulatedMachine, a_pod_manifest, a_uid
 from carbonaware_agent.attribution.shares import IdlePolicy
-from carbonaware_agent.journal import CLOSED_KEPT, RETENTION_US, Journal, Mark
-from carbonaware_agent.snapshot_format import Encoder, SnapshotUnreadableError, decode
+from carbonaware_agent.saved.journal import CLOSED_KEPT, RETENTION_US, Journal, Mark
+from carbonaware_agent.saved.snapshot_format import Encoder, SnapshotUnreadableError, decode
+from carbonaware_agent.saved.store import StateFolder, StateFolderInUseError
 from carbonaware_agent.sources.sensor import Stream
-from carbonaware_agent.store import StateFolder, StateFolderInUseError
 from carbonaware_agent.workloads.pods import Owner
 
 KEY = (Owner("ml", "Job", "j", "u"), Stream("package", "rapl", "chip"))
@@ -86,7 +86,7 @@ class TestForm:
 
     def test_another_version_is_not_guessed_at(self, agent, monkeypatch):
         """An older agent does not read what a newer one wrote."""
-        monkeypatch.setattr("carbonaware_agent.snapshot_format._VERSION", 99)
+        monkeypatch.setattr("carbonaware_agent.saved.snapshot_format._VERSION", 99)
         content = Encoder().encode(agent.snapshot)
         monkeypatch.undo()
 

@@ -8,11 +8,11 @@ import gzip
 import threading
 from functools import cached_property
 
-from carbonaware_agent import exposition
-from carbonaware_agent.exposition import AgentHealth
-from carbonaware_agent.journal import Journal
-from carbonaware_agent.snapshot import Snapshot
-from carbonaware_agent.snapshot_format import decode
+from carbonaware_agent.saved.journal import Journal
+from carbonaware_agent.saved.snapshot import Snapshot
+from carbonaware_agent.saved.snapshot_format import decode
+from carbonaware_agent.serving import exposition
+from carbonaware_agent.serving.exposition import AgentHealth
 
 _FASTEST = 1
 

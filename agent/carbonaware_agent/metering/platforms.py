@@ -3,7 +3,7 @@
 from collections.abc import Sequence, Set
 
 from carbonaware_agent.attribution.balance import Parts
-from carbonaware_agent.snapshot import PlatformRecord, Snapshot
+from carbonaware_agent.saved.snapshot import PlatformRecord, Snapshot
 from carbonaware_agent.sources.sensor import (
     PLATFORM,
     Energy,

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from carbonaware_agent.attribution.periods import period_of
-from carbonaware_agent.journal import Journal
-from carbonaware_agent.owners import OwnerSeries
-from carbonaware_agent.snapshot import Snapshot
+from carbonaware_agent.metering.owners import OwnerSeries
+from carbonaware_agent.saved.journal import Journal
+from carbonaware_agent.saved.snapshot import Snapshot
 from carbonaware_agent.sources.sensor import PLATFORM
 
 _log = logging.getLogger(__name__)

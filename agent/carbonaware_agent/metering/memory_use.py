@@ -7,7 +7,7 @@ memory that is set aside, and dynamic energy the CPU time, as in the package.
 from collections.abc import Callable, Mapping
 
 from carbonaware_agent.attribution.shares import NodeUse, PodUse
-from carbonaware_agent.snapshot import Snapshot
+from carbonaware_agent.saved.snapshot import Snapshot
 from carbonaware_agent.workloads.pods import PodDirectory
 
 _ZONE = "dram"

@@ -16,7 +16,7 @@ from carbonaware_agent.attribution.devices import Claim, Holding, Method
 from carbonaware_agent.attribution.idle import IdlePower
 from carbonaware_agent.attribution.shares import NodeUse, PodUse
 from carbonaware_agent.attribution.tails import ParentSlice
-from carbonaware_agent.snapshot import (
+from carbonaware_agent.saved.snapshot import (
     AttributedRecord,
     PlatformRecord,
     PodRecord,

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from carbonaware_agent.board import Board
-from carbonaware_agent.exposition import CONTENT_TYPE
+from carbonaware_agent.serving.board import Board
+from carbonaware_agent.serving.exposition import CONTENT_TYPE
 
 _log = logging.getLogger(__name__)
 _IDLE_CONNECTION_SECONDS = 30

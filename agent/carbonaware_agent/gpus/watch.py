@@ -8,7 +8,7 @@ from pathlib import Path
 
 from carbonaware_agent.attribution.devices import Holding
 from carbonaware_agent.clock import Clock
-from carbonaware_agent.gpu_holdings import (
+from carbonaware_agent.gpus.holdings import (
     CardFacts,
     GpuPicture,
     Hold,

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from carbonaware_agent.attribution.apportion import apportion
 from carbonaware_agent.attribution.shares import NodeUse, PodUse
 from carbonaware_agent.attribution.tails import ParentSlice
-from carbonaware_agent.owners import KEPT_AFTER_LAST_POD_US, OwnerSeries
-from carbonaware_agent.snapshot import PodRecord, Snapshot
+from carbonaware_agent.metering.owners import KEPT_AFTER_LAST_POD_US, OwnerSeries
+from carbonaware_agent.saved.snapshot import PodRecord, Snapshot
 from carbonaware_agent.workloads.cgroups import CgroupReading
 from carbonaware_agent.workloads.pod_folder import CgroupUse
 from carbonaware_agent.workloads.pods import Pod, PodDirectory

@@ -11,17 +11,17 @@ from carbonaware_agent.attribution.apportion import apportion
 from carbonaware_agent.attribution.idle import IdlePower
 from carbonaware_agent.attribution.periods import crossed, weights
 from carbonaware_agent.attribution.shares import Attribution, IdlePolicy, attribute
-from carbonaware_agent.gpu_holdings import GpuPicture
-from carbonaware_agent.gpu_use import GpuUse, is_gpu
-from carbonaware_agent.memory_use import MemoryUse
-from carbonaware_agent.owners import OwnerSeries
+from carbonaware_agent.gpus.holdings import GpuPicture
+from carbonaware_agent.metering.gpu_use import GpuUse, is_gpu
+from carbonaware_agent.metering.memory_use import MemoryUse
+from carbonaware_agent.metering.owners import OwnerSeries
+from carbonaware_agent.metering.usage import PodUsage
+from carbonaware_agent.metering.zones import Portion, ZoneEnergy
 from carbonaware_agent.readings import Readings
-from carbonaware_agent.snapshot import AttributedRecord, SeriesKey, Snapshot
+from carbonaware_agent.saved.snapshot import AttributedRecord, SeriesKey, Snapshot
 from carbonaware_agent.sources.model import supposed_maximum
 from carbonaware_agent.sources.sensor import Stream
-from carbonaware_agent.usage import PodUsage
 from carbonaware_agent.workloads.pods import PodDirectory
-from carbonaware_agent.zones import Portion, ZoneEnergy
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from carbonaware_agent.families import ACCOUNTING, METRICS, Family
+from carbonaware_agent.serving.families import ACCOUNTING, METRICS, Family
 
 _HEAD = """# Metrics of the agent
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from carbonaware_agent.snapshot import SeriesKey, Snapshot
+from carbonaware_agent.saved.snapshot import SeriesKey, Snapshot
 from carbonaware_agent.sources.sensor import Stream
 from carbonaware_agent.workloads.pods import Owner
 

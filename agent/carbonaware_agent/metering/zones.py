@@ -8,9 +8,9 @@ from functools import partial
 from carbonaware_agent.attribution.balance import Parts
 from carbonaware_agent.attribution.idle import IdlePower
 from carbonaware_agent.attribution.shares import NodeUse, merge
-from carbonaware_agent.platforms import Platforms
+from carbonaware_agent.metering.platforms import Platforms
 from carbonaware_agent.readings import Readings
-from carbonaware_agent.snapshot import Snapshot, ZoneRecord
+from carbonaware_agent.saved.snapshot import Snapshot, ZoneRecord
 from carbonaware_agent.sources.model import share_of_maximum, supposed_maximum
 from carbonaware_agent.sources.sensor import (
     PLATFORM,

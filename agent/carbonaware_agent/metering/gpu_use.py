@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from carbonaware_agent.attribution.devices import Holding, device_use
 from carbonaware_agent.attribution.shares import NodeUse
-from carbonaware_agent.gpu_holdings import GpuPicture
-from carbonaware_agent.snapshot import Snapshot
+from carbonaware_agent.gpus.holdings import GpuPicture
+from carbonaware_agent.saved.snapshot import Snapshot
 from carbonaware_agent.sources.sensor import Stream
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from carbonaware_agent import __version__, families
+from carbonaware_agent import __version__
 from carbonaware_agent.attribution.devices import Holding
-from carbonaware_agent.families import Family, Row
-from carbonaware_agent.gpu_holdings import GpuPicture
-from carbonaware_agent.journal import History, Mark
+from carbonaware_agent.gpus.holdings import GpuPicture
 from carbonaware_agent.readings import Collected
-from carbonaware_agent.snapshot import SeriesKey, Snapshot
+from carbonaware_agent.saved.journal import History, Mark
+from carbonaware_agent.saved.snapshot import SeriesKey, Snapshot
+from carbonaware_agent.serving import families
+from carbonaware_agent.serving.families import Family, Row
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _END = "# EOF\n"

@@ -5,9 +5,9 @@ import logging
 import os
 from pathlib import Path
 
-from carbonaware_agent.journal import Journal
-from carbonaware_agent.snapshot import Snapshot
-from carbonaware_agent.snapshot_format import Encoder, SnapshotUnreadableError, decode
+from carbonaware_agent.saved.journal import Journal
+from carbonaware_agent.saved.snapshot import Snapshot
+from carbonaware_agent.saved.snapshot_format import Encoder, SnapshotUnreadableError, decode
 
 _log = logging.getLogger(__name__)
 _SYNC_EVERY_US = 60_000_000

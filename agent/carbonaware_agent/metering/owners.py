@@ -3,8 +3,8 @@
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 
-from carbonaware_agent.journal import Journal, Mark
-from carbonaware_agent.snapshot import PodRecord, SeriesKey, SeriesRecord, Snapshot
+from carbonaware_agent.saved.journal import Journal, Mark
+from carbonaware_agent.saved.snapshot import PodRecord, SeriesKey, SeriesRecord, Snapshot
 from carbonaware_agent.workloads.pods import Owner
 
 KEPT_AFTER_LAST_POD_US = 6 * 3600 * 1_000_000

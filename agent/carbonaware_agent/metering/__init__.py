@@ -1,0 +1,5 @@
+"""One tick: what each zone drew, what each pod used, and the counting of both into the snapshot.
+
+May import `saved`, `readings` and what those may; the arithmetic itself is in `attribution`. Start
+reading in `meter`.
+"""
