@@ -5,6 +5,7 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from copy import deepcopy
 from unittest import mock
 
 import pytest
@@ -164,14 +165,14 @@ class TestMetrics:
 
     def test_a_scrape_changes_nothing(self, agent):
         """Two scrapers and a probe see what one would."""
-        before = agent.folder.save(agent.snapshot)
+        before = deepcopy(agent.snapshot)
         first = (agent.board.metrics(), agent.board.accounting(0))
         for _ in range(5):
             agent.board.metrics(compressed=True)
             agent.board.accounting(0)
 
         assert first == (agent.board.metrics(), agent.board.accounting(0))
-        assert before == agent.folder.save(agent.snapshot)
+        assert before == agent.snapshot
 
 
 class TestAccounting:

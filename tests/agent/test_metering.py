@@ -460,7 +460,7 @@ class TestOwners:
         agent.tick()
         (series,) = (line for line in agent.accounting() if "owner_energy_joules" in line)
         machine.end(pod)
-        for _ in range(7):
+        for _ in range(8):
             machine.draw(0, seconds=3600)
             agent.tick()
 

@@ -117,8 +117,8 @@ class TestFolder:
         agent.tick()
         marked, before = agent.marks(), epochs(agent)
         agent.kill()
-        file = tmp_path / "state.json"
-        file.write_bytes(file.read_bytes()[:-20] if damage is None else damage)
+        for file in tmp_path.glob("state*.json"):
+            file.write_bytes(file.read_bytes()[:-20] if damage is None else damage)
         agent = an_agent(machine, tmp_path)
         work(agent)
         agent.tick()
@@ -148,15 +148,16 @@ class TestFolder:
 
 
 class TestCrashes:
-    def test_a_crash_before_the_rename_keeps_the_last_snapshot(
-        self, agent, machine, tmp_path, monkeypatch
+    @pytest.mark.parametrize("seconds", [1, 60], ids=["overwriting", "replacing"])
+    def test_a_crash_while_saving_keeps_the_last_snapshot(
+        self, agent, machine, tmp_path, monkeypatch, seconds
     ):
-        """What was not renamed into place was not exposed, and is counted again."""
+        """What was not saved whole was not exposed, and is counted again."""
         work(agent)
         agent.tick()
         exposed = agent.accounting()
-        work(agent)
-        monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        work(agent, seconds=seconds)
+        FullDisk(monkeypatch, tmp_path, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             agent.tick()
         monkeypatch.undo()
@@ -164,8 +165,24 @@ class TestCrashes:
 
         agent.kill()
         agent = an_agent(machine, tmp_path)
+        assert exposed == agent.accounting()
         agent.tick()
         assert {"job-1": 2000} == agent.owner_energy()
+
+    @pytest.mark.parametrize("torn", ["state.json", "state.0.json", "state.1.json"])
+    def test_any_one_torn_file_leaves_a_whole_one(self, agent, machine, tmp_path, torn):
+        """The newest that is whole is at most a tick old, or a minute when the power was lost."""
+        for _ in range(3):
+            work(agent)
+            agent.tick()
+        agent.kill()
+        file = tmp_path / torn
+        file.write_bytes(file.read_bytes()[:100])
+        agent = an_agent(machine, tmp_path)
+        agent.tick()
+
+        assert agent.folder.restored
+        assert {"job-1": 3000} == agent.owner_energy()
 
     def test_a_crash_between_saving_and_exposing_shows_the_saved(self, agent, machine, tmp_path):
         """The next agent goes on from the file."""
@@ -223,21 +240,20 @@ class TestCrashes:
 
 
 class FullDisk:
-    """Lets writes to files of some name fail, or stop half way."""
+    """Lets writes to the snapshot's files stop half way."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, error: BaseException) -> None:
         self.full = True
-        original = Path.open
+        original = os.write
 
-        def opened(path: Path, mode: str = "r", *args: object, **more: object) -> object:
-            file = original(path, mode, *args, **more)
-            if self.full and path.name == name and mode != "rb":
-                file.write(b"half a li")
-                file.close()
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return file
+        def write(descriptor: int, content: bytes) -> int:
+            ours = Path(f"/proc/self/fd/{descriptor}").resolve().is_relative_to(folder)
+            if not (self.full and ours):
+                return original(descriptor, content)
+            original(descriptor, content[: len(content) // 2])
+            raise error
 
-        monkeypatch.setattr(Path, "open", opened)
+        monkeypatch.setattr(os, "write", write)
 
 
 class TestFullDisk:
@@ -248,7 +264,8 @@ class TestFullDisk:
         work(agent)
         agent.tick()
         exposed = agent.accounting()
-        disk = FullDisk(monkeypatch, "state.json.new")
+        error = OSError(errno.ENOSPC, "No space left on device")
+        disk = FullDisk(monkeypatch, tmp_path, error)
         for _ in range(3):
             work(agent)
             with pytest.raises(OSError, match="No space"):

@@ -48,12 +48,17 @@ class MemoryUse:
             last = {pod.pod: self._used_kib.get(pod.pod, 0) for pod in use.pods}
             self._used_kib = last | dict(self._look())
             self._looked_us = boottime_us
-        pods = tuple([self._claim(*pod) for pod in use.pods])
+        records, used_kib = self._snapshot.pods, self._used_kib
+        pods = tuple(
+            [
+                PodUse(
+                    pod,
+                    busy_us,
+                    max(records[pod].memory_request, used_kib.get(pod, 0)) * present_us,
+                    present_us,
+                )
+                for pod, busy_us, _, present_us in use.pods
+            ]
+        )
         allocatable_kib = self._directory.allocatable_kib or self._total_kib
         return {_ZONE: NodeUse(pods, use.busy_us, allocatable_kib * duration_us, binding=True)}
-
-    def _claim(self, pod: str, busy_us: int, _: int, present_us: int) -> PodUse:
-        requested_kib = self._snapshot.pods[pod].memory_request
-        used_kib = self._used_kib.get(pod, 0)
-        held_kib = used_kib if used_kib > requested_kib else requested_kib
-        return PodUse(pod, busy_us, held_kib * present_us, present_us)

@@ -18,7 +18,7 @@ from carbonaware_agent.metering.owners import OwnerSeries
 from carbonaware_agent.metering.usage import PodUsage
 from carbonaware_agent.metering.zones import Portion, ZoneEnergy
 from carbonaware_agent.readings import Readings
-from carbonaware_agent.saved.snapshot import AttributedRecord, SeriesKey, Snapshot
+from carbonaware_agent.saved.snapshot import AttributedRecord, SeriesRecord, Snapshot
 from carbonaware_agent.sources.model import supposed_maximum
 from carbonaware_agent.sources.sensor import Stream
 from carbonaware_agent.workloads.pods import PodDirectory
@@ -107,7 +107,7 @@ class Meter:
 
         starts: the accounting periods that the portions lie in.
         """
-        growth: list[tuple[int, list[tuple[SeriesKey, int]]]] = [(start, []) for start in starts]
+        growth: list[tuple[int, list[tuple[SeriesRecord, int]]]] = [(start, []) for start in starts]
         for portion in portions:
             idle = self._idle(portion)
             attribution = attribute(
@@ -125,9 +125,9 @@ class Meter:
             shares = weights(
                 starts, wall_us - portion.duration_us, wall_us, self._snapshot.period_us
             )
-            for key, energy_uj in gains:
+            for series, energy_uj in gains:
                 for (_, increments), part in zip(growth, apportion(energy_uj, shares), strict=True):
-                    increments.append((key, part))
+                    increments.append((series, part))
         self._owners.grow(growth)
 
     def _count_zone(self, stream: Stream, attribution: Attribution) -> None:
@@ -139,20 +139,21 @@ class Meter:
 
     def _count_pods(
         self, portion: Portion, attribution: Attribution
-    ) -> Iterator[tuple[SeriesKey, int]]:
+    ) -> Iterator[tuple[SeriesRecord, int]]:
         """Add to pods; yields what their owners, where known, gain by it."""
-        pods = self._snapshot.pods
+        pods, stream = self._snapshot.pods, portion.stream
         for use, dynamic_uj, idle_uj in zip(
             portion.use.pods, attribution.dynamic_uj, attribution.idle_uj, strict=True
         ):
             pod = pods[use.pod]
-            parts = pod.energy.get(portion.stream)
+            parts = pod.energy.get(stream)
             if parts is None:
-                parts = pod.energy[portion.stream] = [0, 0]
+                parts = pod.energy[stream] = [0, 0]
             parts[0] += dynamic_uj
             parts[1] += idle_uj
             if pod.owner is not None and (dynamic_uj or idle_uj):
-                yield (pod.owner, portion.stream), dynamic_uj + idle_uj
+                series = self._owners.series_of(pod, pod.owner, stream)
+                yield series, dynamic_uj + idle_uj
 
     def _idle(self, portion: Portion) -> IdlePower:
         idle = self._snapshot.idle.setdefault(portion.stream, IdlePower())

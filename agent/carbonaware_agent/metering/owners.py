@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from carbonaware_agent.saved.journal import Journal, Mark
 from carbonaware_agent.saved.snapshot import PodRecord, SeriesKey, SeriesRecord, Snapshot
+from carbonaware_agent.sources.sensor import Stream
 from carbonaware_agent.workloads.pods import Owner
 
 KEPT_AFTER_LAST_POD_US = 6 * 3600 * 1_000_000
 
 # Microjoules; a series may come several times.
-Increments = Iterable[tuple[SeriesKey, int]]
+Increments = Iterable[tuple[SeriesRecord, int]]
 
 
 def random_epoch() -> str:
@@ -37,8 +38,16 @@ class OwnerSeries:
             if position:
                 # Only now is all energy of the period before in the totals.
                 self._close_period(start_us)
-            for key, microjoules in increments:
-                self._record(key).total_uj += microjoules
+            for record, microjoules in increments:
+                record.total_uj += microjoules
+
+    def series_of(self, pod: PodRecord, owner: Owner, stream: Stream) -> SeriesRecord:
+        """The open series of a pod's owner; one that is new begins at 0."""
+        # Kept with the pod, as hashing a key of seven words takes longer than all else here.
+        record = pod.series.get(stream)
+        if record is None:
+            record = pod.series[stream] = self._record((owner, stream))
+        return record
 
     def join(self, pod: PodRecord, owner: Owner) -> None:
         """Pin a pod's owner, and give it what the pod used while its owner was not known.
@@ -51,7 +60,7 @@ class OwnerSeries:
                 self._record((owner, stream)).total_uj += sum(parts)
 
     def see(self, owner: Owner, boottime_us: int) -> None:
-        """Note that an owner has a pod now."""
+        """Note that an owner has a pod now; told when one is first known and when it ends."""
         self._snapshot.owners_seen_us[owner] = boottime_us
 
     def close_absent(self, boottime_us: int, wall_us: int) -> None:
@@ -60,7 +69,13 @@ class OwnerSeries:
         oldest_us = boottime_us - KEPT_AFTER_LAST_POD_US
         absent = {owner for owner, seen_us in seen.items() if seen_us < oldest_us}
         if absent:
+            running = {p.owner for p in self._snapshot.pods.values() if p.ended_us is None}
+            seen.update(dict.fromkeys(absent & running, boottime_us))
+            absent -= running
             self._close(lambda key: key[0] in absent, wall_us)
+            for pod in self._snapshot.pods.values():
+                if pod.owner in absent:
+                    pod.series.clear()
             for owner in absent:
                 del seen[owner]
 
@@ -70,7 +85,6 @@ class OwnerSeries:
         self._snapshot.owners_seen_us.clear()
 
     def _record(self, key: SeriesKey) -> SeriesRecord:
-        # Hashing a key of seven words takes longer than all else here: look it up once.
         record = self._snapshot.series.get(key)
         if record is None:
             record = self._snapshot.series[key] = SeriesRecord(self._new_epoch())

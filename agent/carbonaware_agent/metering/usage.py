@@ -28,6 +28,7 @@ class PodUsage:
         self._directory = directory
         self._vcpus = vcpus
         self._nameless_since_us: dict[str, int] = {}
+        self._described_revision = -1
 
     def begin(self, reading: CgroupReading) -> None:
         """Take what pods used so far as a baseline: it is nobody's energy."""
@@ -49,12 +50,11 @@ class PodUsage:
         cap_us = self._vcpus * duration_us
         busy, newborn, renewed = self._take_usage(reading.pods, cap_us)
         gone = {cgroup for cgroup in self._running() if cgroup not in reading.pods}
-        gone |= self._take_api_news(reading.pods, boottime_us)
+        gone |= self._take_api_news(reading.pods, newborn, boottime_us)
         self._show_nameless(boottime_us)
         for cgroup, tail_us in self._tails(reading.slices, busy, gone | renewed, cap_us).items():
             busy[cgroup] = busy.get(cgroup, 0) + tail_us
-        for cgroup in gone:
-            self._snapshot.pods[cgroup].ended_us = boottime_us
+        self._end(gone, boottime_us)
         # When in the interval a pod began or ended is not known; half of it is right on average.
         partly = newborn | gone
         uses = []
@@ -107,21 +107,30 @@ class PodUsage:
             pod.usage_us = use.usage_us
         return busy, newborn, renewed
 
-    def _take_api_news(self, running: Iterable[str], boottime_us: int) -> set[str]:
+    def _take_api_news(
+        self, running: Iterable[str], newborn: Iterable[str], boottime_us: int
+    ) -> set[str]:
         """Describe pods that the API server told of; returns those that no tick saw running."""
-        for cgroup in running:
-            self._describe(cgroup, self._directory.find(cgroup))
-            owner = self._snapshot.pods[cgroup].owner
-            if owner is not None:
-                self._owners.see(owner, boottime_us)
+        revision = self._directory.revision
+        # Of 250 pods hardly one changes in a second; to describe them all takes a tenth of a tick.
+        changed = newborn if revision == self._described_revision else running
+        self._described_revision = revision
+        for cgroup in changed:
+            self._describe(cgroup, self._directory.find(cgroup), boottime_us)
         unseen = set()
         for ended in self._directory.take_ended():
             if ended.cgroup_uid not in self._snapshot.pods and ended.ran:
                 self._snapshot.pods[ended.cgroup_uid] = PodRecord(0, ended.slice)
                 unseen.add(ended.cgroup_uid)
-                self._owners.see(ended.owner, boottime_us)
-            self._describe(ended.cgroup_uid, ended)
+            self._describe(ended.cgroup_uid, ended, boottime_us)
         return unseen
+
+    def _end(self, gone: Iterable[str], boottime_us: int) -> None:
+        for cgroup in gone:
+            pod = self._snapshot.pods[cgroup]
+            pod.ended_us = boottime_us
+            if pod.owner is not None:
+                self._owners.see(pod.owner, boottime_us)
 
     def _show_nameless(self, boottime_us: int) -> None:
         """Let a pod that nobody named in time be shown by its cgroup's uid, from then on for good.
@@ -138,7 +147,7 @@ class PodUsage:
             if boottime_us - since_us >= _NAMELESS_US:
                 self._snapshot.pods[cgroup].uid = cgroup
 
-    def _describe(self, cgroup: str, described: Pod | None) -> None:
+    def _describe(self, cgroup: str, described: Pod | None, boottime_us: int) -> None:
         pod = self._snapshot.pods.get(cgroup)
         if pod is None or described is None:
             return
@@ -146,6 +155,7 @@ class PodUsage:
             pod.uid, pod.namespace, pod.name = described.uid, described.namespace, described.name
         if pod.owner is None:
             self._owners.join(pod, described.owner)
+            self._owners.see(described.owner, boottime_us)
         # Whoever takes a static pod's place later must not change what it is billed for.
         if pod.uid == described.uid or not pod.request:
             pod.request = described.cpu_request

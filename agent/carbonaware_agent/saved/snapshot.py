@@ -59,13 +59,22 @@ class AttributedRecord:
 
 
 @dataclass(slots=True)
+class SeriesRecord:
+    """An owner's energy of one stream since `epoch` began. marked_uj: the value last marked."""
+
+    epoch: str
+    total_uj: int = 0
+    marked_uj: int = 0
+
+
+@dataclass(slots=True)
 class PodRecord:
     """A pod. usage_us: its cgroup's CPU time when last read. parent: the slice that holds it.
 
     request: in millicores. memory_request: in KiB. The API's words on it stay empty until they are
     known; the owner is then pinned. uid: empty until the labels of its series are settled, with
     names or without. ended_us: boot time at which its cgroup was found gone. energy: dynamic and
-    idle microjoules.
+    idle microjoules. series: its owner's, as far as they were looked up; not saved.
     """
 
     usage_us: int
@@ -78,15 +87,7 @@ class PodRecord:
     owner: Owner | None = None
     ended_us: int | None = None
     energy: dict[Stream, list[int]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class SeriesRecord:
-    """An owner's energy of one stream since `epoch` began. marked_uj: the value last marked."""
-
-    epoch: str
-    total_uj: int = 0
-    marked_uj: int = 0
+    series: dict[Stream, SeriesRecord] = field(default_factory=dict, compare=False, repr=False)
 
 
 SeriesKey = tuple[Owner, Stream]
@@ -104,6 +105,7 @@ class Snapshot:
     wall_us: int
     period_us: int
     open_us: int
+    saves: int = 0
     busy_us: int = 0
     processor: str = ""
     zones: dict[tuple[str, str], ZoneRecord] = field(default_factory=dict)

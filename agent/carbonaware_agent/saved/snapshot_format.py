@@ -28,7 +28,7 @@ from carbonaware_agent.saved.snapshot import (
 from carbonaware_agent.sources.sensor import Stream
 from carbonaware_agent.workloads.pods import Owner
 
-_VERSION = 2
+_VERSION = 3
 # Rows of things that are gone, below which it is not worth to make all text anew.
 _SURPLUS = 100
 _json = json.JSONEncoder(separators=(",", ":")).encode
@@ -66,9 +66,15 @@ class Encoder:
         return b"%08x\n%s\n" % (zlib.crc32(body), body)
 
     def _pod_row(self, cgroup: str, pod: PodRecord) -> str:
-        # Compared by identity, as long as nothing changes.
-        requests = (pod.request, pod.memory_request)
-        fixed = (pod.parent, requests, pod.uid, pod.namespace, pod.name, pod.owner, *pod.energy)
+        # What the fixed text is made of; names come with the uid, and streams are only ever added.
+        fixed = (
+            pod.parent,
+            pod.request,
+            pod.memory_request,
+            pod.uid,
+            pod.owner,
+            len(pod.energy),
+        )
         known = self._pods.get(cgroup)
         if known is None or known[0] != fixed:
             known = self._pods[cgroup] = (fixed, self._fixed_text(cgroup, pod))
@@ -131,6 +137,7 @@ def _head(snapshot: Snapshot) -> dict[str, Any]:
         "wall_us": snapshot.wall_us,
         "period_us": snapshot.period_us,
         "open_us": snapshot.open_us,
+        "saves": snapshot.saves,
         "busy_us": snapshot.busy_us,
         "processor": snapshot.processor,
         "zones": [[key, *_zone_row(zone)] for key, zone in snapshot.zones.items()],
@@ -193,6 +200,7 @@ def _snapshot(document: dict[str, Any]) -> Snapshot:
         wall_us=document["wall_us"],
         period_us=document["period_us"],
         open_us=document["open_us"],
+        saves=document["saves"],
         busy_us=document["busy_us"],
         processor=document["processor"],
         zones={(name, source): _zone(*row) for (name, source), *row in document["zones"]},

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from carbonaware_agent.saved.journal import Journal
 from carbonaware_agent.saved.snapshot import Snapshot
-from carbonaware_agent.saved.snapshot_format import Encoder, SnapshotUnreadableError, decode
+from carbonaware_agent.saved.snapshot_files import SnapshotFiles
+from carbonaware_agent.saved.snapshot_format import Encoder, SnapshotUnreadableError
 
 _log = logging.getLogger(__name__)
 _SYNC_EVERY_US = 60_000_000
@@ -26,9 +27,8 @@ class StateFolder:
 
     def __init__(self, folder: Path, period_us: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._file = folder / "state.json"
-        # A file of its own, since the state file is another one after each rename.
+        self._files = SnapshotFiles(folder)
+        # A file of its own, since the snapshot's are others after a while.
         self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,22 +38,23 @@ class StateFolder:
         self.journal = Journal(folder / "marks.jsonl", period_us)
         self.restored = True
         self._encoder = Encoder()
-        self._synced_us = 0
+        # At first None: so what a new agent saves first is on disk.
+        self._synced_us: int | None = None
         self._compacted_us = 0
 
     def load(self, wall_us: int) -> Snapshot | None:
         """The last snapshot, and the journal in line with it; None where there is none to use."""
         snapshot = None
         try:
-            snapshot = decode(self._file.read_bytes())
-        except FileNotFoundError:
-            _log.info("no saved state; counting begins at 0")
+            snapshot = self._files.newest()
         except SnapshotUnreadableError as error:
             self.restored = False
-            self._file.replace(self._folder / "state.json.damaged")
             _log.error(
                 "saved state is unreadable; counting begins anew", extra={"reason": str(error)}
             )
+        else:
+            if snapshot is None:
+                _log.info("no saved state; counting begins at 0")
         self.journal.load(snapshot, wall_us)
         self._compacted_us = wall_us
         return snapshot
@@ -68,29 +69,18 @@ class StateFolder:
             self._compacted_us = snapshot.wall_us
         # The journal first: a snapshot that closed a period must never be without its marks.
         self.journal.save()
+        snapshot.saves += 1
         content = self._encoder.encode(snapshot)
-        sync = sync or abs(snapshot.boottime_us - self._synced_us) >= _SYNC_EVERY_US
-        temporary = self._folder / "state.json.new"
-        # Unbuffered: closing a buffered file after a failed write would try to write again.
-        with temporary.open("wb", buffering=0) as file:
-            if file.write(content) != len(content):
-                raise OSError("the snapshot was not written whole")
-            if sync:
-                os.fsync(file.fileno())
-        temporary.replace(self._file)
-        if sync:
-            _sync_folder(self._folder)
+        if sync or self._sync_is_due(snapshot.boottime_us):
+            self._files.replace(content)
             self._synced_us = snapshot.boottime_us
+        else:
+            self._files.overwrite(content)
         return content
+
+    def _sync_is_due(self, now_us: int) -> bool:
+        return self._synced_us is None or abs(now_us - self._synced_us) >= _SYNC_EVERY_US
 
     def close(self) -> None:
         """Let another agent use the folder."""
         os.close(self._lock)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

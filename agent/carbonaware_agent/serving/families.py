@@ -6,6 +6,7 @@ and a library's values are floats. `reference` makes the page for readers from t
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 # Label values in the order of a family's labels, then the sample's value.
 Row = Sequence[str]
@@ -29,9 +30,11 @@ class Family:
         labels = ",".join(f'{label}="%s"' for label in self.labels)
         template = f"{self.name}{{{labels}}} %s\n" if labels else f"{self.name} %s\n"
         for row in rows:
-            yield template % tuple(map(_escaped, row))
+            # A sample's value is a number, and new each time.
+            yield template % (*map(_escaped, row[:-1]), row[-1])
 
 
+@lru_cache(maxsize=8192)
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 

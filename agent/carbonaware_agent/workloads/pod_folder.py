@@ -14,6 +14,7 @@ from carbonaware_agent.kept_file import KeptFile
 _GONE = (errno.ENODEV, errno.ENOENT)
 # Digits of 64 bits.
 _LONGEST = 20
+_V2_WORD = b"usage_usec "
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)
 
 
@@ -128,9 +129,10 @@ def _usage_us(content: bytes) -> int:
 
     Raises OSError: the file is empty, as it is for a moment while a simulated tree is written.
     """
-    match content.split(None, 2):
-        case [b"usage_usec", number, *_] if number.isdigit() and len(number) <= _LONGEST:
-            return int(number)
-        case [number] if number.isdigit() and len(number) <= _LONGEST:
-            return int(number) // 1000
-    raise OSError(errno.EIO, "a usage file without a number")
+    # Of both forms the number ends with the first line; a tick comes here for every pod.
+    begin = len(_V2_WORD) if content.startswith(_V2_WORD) else 0
+    end = content.find(b"\n", begin)
+    number = content[begin : end if end >= 0 else None].strip()
+    if not number.isdigit() or len(number) > _LONGEST:
+        raise OSError(errno.EIO, "a usage file without a number")
+    return int(number) if begin else int(number) // 1000

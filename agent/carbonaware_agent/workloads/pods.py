@@ -143,7 +143,8 @@ def _gpus(spec: Mapping[str, Any]) -> int:
 class PodDirectory:
     """The pods of this node, written by the watch and read by the tick.
 
-    changed: set when a pod came, began, ended or went, for whoever waits for that.
+    changed: set when a pod came, began, ended or went, for whoever waits for that. revision: goes
+    up with every word of the API server.
     """
 
     def __init__(self) -> None:
@@ -153,6 +154,7 @@ class PodDirectory:
         self._ended: deque[Pod] = deque(maxlen=_ENDED_KEPT)
         self.allocatable_millicores: int | None = None
         self.changed = threading.Event()
+        self.revision = 0
         self.allocatable_kib: int | None = None
 
     def replace(self, pods: Iterable[Pod]) -> None:
@@ -167,6 +169,7 @@ class PodDirectory:
             self._by_cgroup = {
                 pod.cgroup_uid: pod for pod in listed.values() if claims[pod.cgroup_uid] == 1
             }
+            self.revision += 1
         self.changed.set()
 
     def put(self, pod: Pod) -> None:
@@ -178,6 +181,7 @@ class PodDirectory:
                 self._settle(cgroup_uid)
             if pod.ended and not (before and before.ended):
                 self._tell_ended(pod)
+            self.revision += 1
         # Most changes are of a status that nobody waits for, such as readiness.
         if before is None or (before.ran, before.ended) != (pod.ran, pod.ended):
             self.changed.set()
@@ -191,6 +195,7 @@ class PodDirectory:
                     self._tell_ended(before)
                 del self._pods[pod.uid]
                 self._settle(before.cgroup_uid)
+            self.revision += 1
         self.changed.set()
 
     def find(self, cgroup_uid: str) -> Pod | None:
