@@ -119,6 +119,7 @@ class RandomLife:
 
 
 class TestConservation:
+    @pytest.mark.slow
     @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
     @given(chance=st.randoms(use_true_random=True))
     def test_ten_thousand_random_ticks_leave_no_residual(self, chance):

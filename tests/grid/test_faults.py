@@ -2,11 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from benchmarks import grid_faults
 from carbonaware_operator.cluster.kube import CARBON_ZONES
 from replay_server import ReplayServer
 
 
+@pytest.mark.slow
 def test_providers_that_fail_leave_no_zone_without_a_signal():
     """Nothing escapes, every zone can be decided on, and limits hold, whatever comes back."""
     result = grid_faults.run(hours=1.5, seed=2)
