@@ -183,6 +183,7 @@ def test_the_answer_to_spoil_is_a_good_one(name: str, monkeypatch: pytest.Monkey
     assert 0 < use(name, SHAPES[name], monkeypatch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", APIS)
 @LENIENT
 @given(answer=ANY_JSON)
@@ -191,6 +192,7 @@ def test_any_answer_is_points_or_an_error(name: str, answer: Any, monkeypatch: p
     use(name, answer, monkeypatch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", APIS)
 @LENIENT
 @given(choices=st.data())
@@ -202,6 +204,7 @@ def test_an_answer_with_one_fault_is_points_or_an_error(
     use(name, spoiled(SHAPES[name], path, choices.draw(ANY_JSON)), monkeypatch)
 
 
+@pytest.mark.slow
 @LENIENT
 @given(rows=ANY_JSON, issued=st.none() | st.text() | WORDS)
 def test_any_config_map_is_points_or_an_error(rows: Any, issued: str | None):

@@ -88,7 +88,9 @@ class TestTakeDown:
 
     def test_ends_what_was_started_but_not_yet_recorded(self, state, folder):
         """The command was killed between starting a program and writing it down."""
-        orphan = process.start([SH, "-c", "sleep 100"], log=folder / "log", marker=folder)
+        # Not by a shell: while that becomes another program, its environment reads as empty.
+        command = [str(shutil.which("sleep")), "100"]
+        orphan = process.start(command, log=folder / "log", marker=folder)
 
         take_down(folder)
 
