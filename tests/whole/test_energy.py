@@ -1,5 +1,6 @@
 """From `kubectl apply` to grams in status: operator, agent and accounting on a real API server."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,31 @@ class TestWrites:
         assert operator.metric("carbonaware_writes_total", kind="carbonawarejobs") == writes
         assert versions == _versions(running)
         running.cluster.kubectl("delete", "carbonzone", zone_name, "--wait=false")
+
+    def test_a_field_that_another_manager_keeps_is_not_fought_over(self, running: Stack) -> None:
+        """Server-side apply cannot take away what somebody else set: once is enough to find out."""
+        job = a_job("kept", f"{running.namespace}-none", whenDeadlineReached="Fail")
+        running.apply(job)
+        plan = {"status": {"plan": {"startTime": "2030-01-01T00:00:00Z"}}}
+        running.kubectl(
+            "patch", "caj", "kept", "--subresource=status", "--type=merge", "-p", json.dumps(plan)
+        )
+        operator = running.operator().wait_ready()
+        eventually(lambda: _is_held(running, "kept"), "it is held")
+        running.apply(a_job("later", f"{running.namespace}-none"))
+        eventually(lambda: _is_held(running, "later"), "another is held")
+        writes = operator.metric("carbonaware_writes_total", kind="carbonawarejobs")
+
+        running.apply(a_job("latest", f"{running.namespace}-none"))
+        eventually(lambda: _is_held(running, "latest"), "a third is held")
+
+        # One for the third; a fight is hundreds a second.
+        assert operator.metric("carbonaware_writes_total", kind="carbonawarejobs") - writes <= 3
+        assert "2030-01-01T00:00:00Z" == running.job("kept")["status"]["plan"]["startTime"]
+
+
+def _is_held(running: Stack, name: str) -> bool:
+    return condition(running.job(name), "Released").get("status") == "False"
 
 
 def _held(running: Stack) -> int:

@@ -32,7 +32,7 @@ from carbonaware_operator.planning.order import release_key
 from carbonaware_operator.planning.progress import Moment, Progress, advance
 from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.store.boundaries import Boundaries
-from carbonaware_operator.store.jobs import JobRecord, JobStore
+from carbonaware_operator.store.jobs import JobRecord, JobStore, Unkept
 from carbonaware_operator.store.zones import ZoneStore
 from carbonaware_operator.telemetry.metrics import OperatorMetrics
 
@@ -178,7 +178,7 @@ class Planner:
         return zone in self._zones.records and zone not in self._zones.outlooks
 
     def _calls_for_action(self, record: JobRecord, step: Step) -> bool:
-        if step.progress != record.progress:
+        if record.calls_for_write(step.progress):
             return True
         match step.decision:
             case Release() | Suspend() | Resume() | Fail():
@@ -256,7 +256,7 @@ class Planner:
                     self._jobs.apply_child(found)
                     self.touch(record.uid)
                     return
-        if step.progress != record.progress:
+        if record.calls_for_write(step.progress):
             await self._write(record, step.progress)
 
     async def _set_suspend(self, record: JobRecord, child: Child, suspend: bool) -> None:
@@ -267,7 +267,15 @@ class Planner:
     async def _write(self, record: JobRecord, progress: Progress) -> None:
         before = record.progress
         body = await self._written("carbonawarejobs", self._writer.write(record, progress))
-        self._jobs.apply(body)
+        shown = self._jobs.apply(body)
+        given_back = shown.resource_version == body["metadata"]["resourceVersion"]
+        if given_back and shown.progress != progress:
+            # To write it again would change nothing, at the speed of the API server.
+            shown.unkept = Unkept(progress, shown.progress)
+            log.warning(
+                "another field manager keeps part of the status; take it back there",
+                extra={"namespace": record.namespace, "job_name": record.name},
+            )
         self.touch(record.uid)
         if progress.released and not before.released and progress.held_seconds is not None:
             zone = progress.zone_name or ""

@@ -29,6 +29,16 @@ from carbonaware_operator.store.children import child_of, parent_uid
 from carbonaware_operator.store.status import progress_of
 
 
+class Unkept(NamedTuple):
+    """A progress that was written, and the other one that the API server then showed.
+
+    Server-side apply cannot take away a field that another manager set.
+    """
+
+    written: Progress
+    shown: Progress
+
+
 @dataclass(slots=True)
 class JobRecord:
     """One CarbonAwareJob as last seen; pod templates are not kept."""
@@ -50,6 +60,7 @@ class JobRecord:
     child: Child | None = None
     blocked: Blocked | None = None
     workload_checked: bool = False
+    unkept: Unkept | None = None
 
     @property
     def workload_uid(self) -> str | None:
@@ -82,6 +93,10 @@ class JobRecord:
                 f"the child Job {workload.name} was deleted; it is never created a second time",
             )
         return decide(self.planned(), outlook, now)
+
+    def calls_for_write(self, progress: Progress) -> bool:
+        """Whether the status is to become this progress, and is not known to be kept from it."""
+        return progress != self.progress and (progress, self.progress) != self.unkept
 
     def planned(self) -> Job:
         """The job as decide() takes it."""
@@ -124,6 +139,7 @@ class JobStore:
             if int(record.resource_version) < int(known.resource_version):
                 return known
             record.blocked, record.workload_checked = known.blocked, known.workload_checked
+            record.unkept = known.unkept
             self._zones[known.zone_name].discard(record.uid)
         self.records[record.uid] = record
         self._zones[record.zone_name].add(record.uid)
