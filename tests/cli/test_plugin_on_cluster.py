@@ -40,6 +40,22 @@ def kubectl_carbonaware(running: Stack) -> Plugin:
     return call
 
 
+class TestKubectlGet:
+    def test_shows_grams_and_where_they_are_from(self, running: Stack) -> None:
+        """People compare with limits, which are in grams."""
+        running.operator().wait_ready()
+
+        line = eventually(
+            lambda: [x for x in _rows(running) if "g/kWh" in x], "the zone's intensity is shown"
+        )
+
+        assert [running.namespace, "True", "Current", "300", "g/kWh", "Static"] == line[0].split()
+
+
+def _rows(running: Stack) -> list[str]:
+    return running.kubectl("get", "czone", running.namespace, "--no-headers").splitlines()
+
+
 class TestPlugin:
     def test_tells_why_a_job_is_held_and_starts_it(
         self, running: Stack, kubectl_carbonaware: Plugin

@@ -112,6 +112,26 @@ class TestFallback:
         assert {"Ready": ("True", "Current"), "Fresh": ("True", "Current")} == conditions(shown)
 
 
+class TestSummary:
+    def test_is_the_value_in_effect_in_grams(self):
+        """`kubectl get czone` can only print a field: here it is as people read it."""
+        current = status(a_signal(), NOON + hours(1.5))
+
+        assert ("300 g/kWh", "ElectricityMaps/DE") == (
+            current.summary.intensity,
+            current.summary.source,
+        )
+
+    def test_marks_a_fallback_with_a_tilde(self):
+        """What stands in never looks like a value of the grid."""
+        fallback = status(a_signal())
+
+        assert ("~342 g/kWh", "Electricity Maps, zone DE") == (
+            fallback.summary.intensity,
+            fallback.summary.source,
+        )
+
+
 class TestMarginal:
     def test_is_shown_beside_the_average(self):
         """With its kind; what jobs are decided on stays the average."""

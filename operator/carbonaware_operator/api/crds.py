@@ -86,8 +86,9 @@ JOB_COLUMNS = [
 ZONE_COLUMNS = [
     _column("Fresh", _condition("Fresh", "status")),
     _column("Reason", _condition("Fresh", "reason")),
-    _column("mg/kWh", ".status.current.milligramsPerKWh", "integer"),
-    _column("Source", ".status.current.source"),
+    # A column cannot compute: grams, and the fallback with its tilde, are in the status for it.
+    _column("Intensity", ".status.summary.intensity"),
+    _column("Source", ".status.summary.source"),
     _column("Observed", ".status.current.observedTime", wide=True),
     _column("Age", ".metadata.creationTimestamp", "date", wide=True),
 ]

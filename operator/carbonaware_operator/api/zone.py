@@ -169,6 +169,18 @@ class FallbackInEffect(Schema):
     ] = False
 
 
+class ZoneSummary(Schema):
+    """The intensity in effect for people: what `kubectl get czone` shows."""
+
+    intensity: Annotated[
+        Name | None,
+        Field(
+            description="What jobs are decided on now, such as `312 g/kWh`; a fallback has a tilde."
+        ),
+    ] = None
+    source: Annotated[Name | None, Field(description="Where that value is from.")] = None
+
+
 class History(Schema):
     """What is archived of the zone."""
 
@@ -181,6 +193,9 @@ class CarbonZoneStatus(Schema):
 
     observed_generation: Annotated[
         Count64 | None, Field(description="The generation of the spec last acted on.")
+    ] = None
+    summary: Annotated[
+        ZoneSummary | None, Field(description="The intensity in effect, for people.")
     ] = None
     current: Annotated[CurrentIntensity | None, Field(description="The intensity now.")] = None
     marginal: Annotated[

@@ -12,6 +12,7 @@ from carbonaware_operator.api.zone import (
     FallbackInEffect,
     ForecastIntensity,
     History,
+    ZoneSummary,
 )
 from carbonaware_operator.engine.zone_signal import ZoneSignal
 from carbonaware_operator.grid.points import Forecast, MarginalPoint, Point, PointKind
@@ -33,6 +34,7 @@ def zone_status(
     reading = signal.reading(record, now)
     return CarbonZoneStatus(
         observed_generation=record.generation,
+        summary=_summary(reading),
         current=_average(reading.current),
         marginal=_marginal(reading.marginal),
         forecast=_forecast(reading.forecast),
@@ -95,6 +97,24 @@ def _condition(
         ),
         observed_generation=generation,
     )
+
+
+def _summary(reading: ZoneReading) -> ZoneSummary | None:
+    """The value that jobs are decided on, to the gram; a tilde marks that it stands in."""
+    if reading.current:
+        return ZoneSummary(
+            intensity=f"{_grams(reading.current.intensity)} g/kWh", source=reading.current.source
+        )
+    if reading.fallback:
+        return ZoneSummary(
+            intensity=f"~{_grams(reading.fallback.intensity)} g/kWh",
+            source=reading.fallback.source,
+        )
+    return None
+
+
+def _grams(milligrams: int) -> int:
+    return round(milligrams / 1000)
 
 
 def _average(point: Point | None) -> CurrentIntensity | None:
