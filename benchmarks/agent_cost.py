@@ -1,7 +1,7 @@
 """What the agent costs its node at 10, 100 and 250 pods: processor time, memory, scrapes.
 
 The pods are real control groups with real processes, known to a small API server with names and
-owners; four RAPL zones are simulated. The agent is a process of its own that ticks once a second
+owners; four RAPL domains are simulated. The agent is a process of its own that ticks once a second
 and is scraped every 15 s. Partner in the same run, after it: a scan of the same machine's processes
 with psutil once a second, which is how a meter that looks at processes begins. Not at the same
 time, as on two threads of one core each would slow the other down.
@@ -36,7 +36,7 @@ SCRAPE_SECONDS = 15
 SCANNED_SECONDS = 30
 TIMED_SCRAPES = 25  # of each form
 QOS = ("Burstable", "BestEffort", "Guaranteed")
-RAPL_ZONES = (
+RAPL_DOMAINS = (
     ("intel-rapl:0", "package-0"),
     ("intel-rapl:0:0", "dram"),
     ("intel-rapl:1", "package-1"),
@@ -87,9 +87,9 @@ def _path(number: int) -> str:
 
 @contextmanager
 def _moving_counters(host_root: Path) -> Iterator[None]:
-    """Four RAPL zones of which each draws 20 W, written ten times a second."""
+    """Four RAPL domains of which each draws 20 W, written ten times a second."""
     powercap = host_root / "sys/class/powercap"
-    for folder, name in RAPL_ZONES:
+    for folder, name in RAPL_DOMAINS:
         (powercap / folder).mkdir(parents=True)
         (powercap / folder / "name").write_text(name)
         (powercap / folder / "max_energy_range_uj").write_text("262143328850")
@@ -98,7 +98,7 @@ def _moving_counters(host_root: Path) -> Iterator[None]:
     def move() -> None:
         while True:
             counter = time.monotonic_ns() // 1000 * 20 % 262_143_328_850
-            for folder, _ in RAPL_ZONES:
+            for folder, _ in RAPL_DOMAINS:
                 # With one write of one length, so that no reader sees half of it.
                 opened = os.open(powercap / folder / "energy_uj", os.O_WRONLY | os.O_CREAT)
                 os.pwrite(opened, b"%015d\n" % counter, 0)

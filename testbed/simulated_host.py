@@ -2,7 +2,7 @@
 
 Point `carbonaware-agent --host-root DIR` at it. It holds /proc/stat, cpuinfo, meminfo and boot_id,
 a version 2 control group for every pod that the API server says runs on the node, and two RAPL
-zones. A pod uses what its annotation `testbed.carbonaware.io/cpu-millis` says, nothing without it::
+domains. A pod uses what its annotation `testbed.carbonaware.io/cpu-millis` says, else nothing::
 
     python -m testbed.simulated_host --kubeconfig FILE --node NAME --root DIR
 

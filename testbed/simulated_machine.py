@@ -38,7 +38,7 @@ class RunningPod:
 
 @dataclass(frozen=True, slots=True)
 class PowerCurve:
-    """A zone that draws idle power and, linearly in utilisation, up to full power; milliwatts."""
+    """A domain that draws idle power and, linearly in utilisation, up to full power; milliwatts."""
 
     idle_mw: int
     full_mw: int
@@ -111,6 +111,6 @@ class Machine:
         for group in [g for g in self.usage_usec if "/pod" in g and g not in alive]:
             del self.usage_usec[group]
 
-    def _shown(self, zone: PowerCurve) -> int:
-        total = zone.energy_uj(self.elapsed_usec, self.busy_usec, self.cores)
+    def _shown(self, domain: PowerCurve) -> int:
+        total = domain.energy_uj(self.elapsed_usec, self.busy_usec, self.cores)
         return total % MAX_ENERGY_RANGE_UJ

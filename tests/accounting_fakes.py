@@ -32,14 +32,14 @@ def a_sample(
     owner: str = "owner",
     namespace: str = "ml",
 ) -> SeriesSample:
-    """One sample of a package zone."""
+    """One sample of a package domain."""
     return SeriesSample(
         node=node,
         namespace=namespace,
         owner_kind="Job",
         owner_name="train",
         owner_uid=owner,
-        zone="package",
+        domain="package",
         source=source,
         epoch=epoch,
         microjoules=Microjoules(microjoules),
@@ -170,7 +170,7 @@ def _labels(series: SeriesSample) -> str:
         "owner_kind": series.owner_kind,
         "owner_name": series.owner_name,
         "owner_uid": series.owner_uid,
-        "zone": series.zone,
+        "domain": series.domain,
         "source": series.source,
         "boundary": "chip",
         "epoch": series.epoch,

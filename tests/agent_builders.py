@@ -25,12 +25,12 @@ from carbonaware_agent.serving.board import Board
 from carbonaware_agent.serving.exposition import AgentHealth
 from carbonaware_agent.sources.sensor import (
     CHIP,
+    Domain,
     Energy,
     Interval,
     Reading,
     Rebaseline,
     Stream,
-    Zone,
 )
 from carbonaware_agent.sources.sensor_set import Seen
 from carbonaware_agent.workloads.cgroups import CgroupReading
@@ -104,12 +104,12 @@ class HostTree:
         self,
         microjoules: int,
         *,
-        zone: str = "intel-rapl:0",
+        domain: str = "intel-rapl:0",
         name: str = "package-0",
         range_uj: int = 262_143_328_850,
     ) -> Path:
         """Set a RAPL counter."""
-        folder = f"sys/class/powercap/{zone}"
+        folder = f"sys/class/powercap/{domain}"
         self.write(f"{folder}/name", name)
         self.write(f"{folder}/max_energy_range_uj", str(range_uj))
         return self.write(f"{folder}/energy_uj", f"{microjoules:015d}")
@@ -130,20 +130,20 @@ class HostTree:
 
 
 class FakeSensor:
-    """A counter of one zone that shows what a test sets; None is a failed read."""
+    """A counter of one domain that shows what a test sets; None is a failed read."""
 
     name = "rapl"
 
-    def __init__(self, zone: Zone | None = None) -> None:
-        self.zones = (zone or Zone("package-0", PACKAGE),)
+    def __init__(self, domain: Domain | None = None) -> None:
+        self.domains = (domain or Domain("package-0", PACKAGE),)
         self.value: int | None = 0
 
     def read(self) -> dict[str, int]:
         """The value that was set."""
-        return {} if self.value is None else {self.zones[0].name: self.value}
+        return {} if self.value is None else {self.domains[0].name: self.value}
 
     def energy(
-        self, zone: Zone, before: int, after: int, interval: Interval
+        self, domain: Domain, before: int, after: int, interval: Interval
     ) -> Energy | Rebaseline:
         """The difference; a fall is a counter that was set anew."""
         return Rebaseline("reset") if after < before else Energy(after - before)
@@ -315,7 +315,7 @@ class SimulatedMachine:
         self.boot_id = BOOT
         self.sensors = [FakeSensor()]
         self.platforms: list[FakeSensor] = []
-        self.rests: list[Zone] = []
+        self.rests: list[Domain] = []
         self.leaving: set[tuple[str, str]] = set()
         self.busy_us = 0
         self.pods: dict[str, tuple[int, str]] = {}
@@ -352,7 +352,7 @@ class SimulatedMachine:
         self.renewed.add(pod)
 
     def draw(self, microjoules: int, *, seconds: float = 1, sensor: int = 0) -> None:
-        """Let time pass while a zone draws energy."""
+        """Let time pass while a domain draws energy."""
         value = self.sensors[sensor].value
         assert value is not None
         self.sensors[sensor].value = value + microjoules
@@ -360,10 +360,10 @@ class SimulatedMachine:
 
     @property
     def keys(self) -> set[tuple[str, str]]:
-        """Name and source of the zones that are read."""
+        """Name and source of the domains that are read."""
         sensors = (*self.sensors, *self.platforms)
-        zones = [zone for sensor in sensors for zone in sensor.zones]
-        return {zone.key for zone in (*zones, *self.rests)}
+        domains = [domain for sensor in sensors for domain in sensor.domains]
+        return {domain.key for domain in (*domains, *self.rests)}
 
     def seen(self) -> Seen:
         """What the sensors show now."""
@@ -391,9 +391,9 @@ class SimulatedMachine:
 
 def _shown(sensors: list[FakeSensor]) -> list[Reading]:
     return [
-        Reading(sensor, zone, sensor.read().get(zone.name))
+        Reading(sensor, domain, sensor.read().get(domain.name))
         for sensor in sensors
-        for zone in sensor.zones
+        for domain in sensor.domains
     ]
 
 
@@ -470,12 +470,12 @@ class AgentUnderTest:
         """Values on /metrics/accounting by series."""
         return samples((self.board.accounting(since_us) or b"").decode())
 
-    def owner_energy(self, zone: str = "package") -> dict[str, int]:
+    def owner_energy(self, domain: str = "package") -> dict[str, int]:
         """Microjoules of open owner series by the owner's name."""
         return {
             owner.name: record.total_uj
             for (owner, stream), record in self.snapshot.series.items()
-            if stream.zone == zone
+            if stream.domain == domain
         }
 
     def marks(self) -> dict[tuple[str, int], int]:
@@ -487,9 +487,9 @@ class AgentUnderTest:
                 found[labels["owner_name"], int(labels["hour"])] = micro(value)
         return found
 
-    def attributed(self, zone: str = "package") -> AttributedRecord:
+    def attributed(self, domain: str = "package") -> AttributedRecord:
         """Where the energy went."""
-        return self.snapshot.attributed.get(zone, AttributedRecord())
+        return self.snapshot.attributed.get(domain, AttributedRecord())
 
 
 def samples(text: str) -> dict[str, str]:

@@ -30,7 +30,7 @@ MICROJOULES_PER_CPU_SECOND = (CURVE.full_mw - CURVE.idle_mw) * 1000 // CORES
 
 
 class SimulatedPower(threading.Thread):
-    """RAPL zones of mode 0400 that follow this machine's processors by their curves."""
+    """RAPL domains of mode 0400 that follow this machine's processors by their curves."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(name="power", daemon=True)
@@ -64,12 +64,12 @@ class SimulatedPower(threading.Thread):
         return time.monotonic_ns() // 1000
 
 
-def _counter(zone: Path, name: str) -> FileIO:
-    zone.mkdir()
-    (zone / "name").write_text(f"{name}\n")
-    (zone / "max_energy_range_uj").write_text(f"{MAX_ENERGY_RANGE_UJ}\n")
-    counter = (zone / "energy_uj").open("w+b", buffering=0)
-    (zone / "energy_uj").chmod(0o400)
+def _counter(domain: Path, name: str) -> FileIO:
+    domain.mkdir()
+    (domain / "name").write_text(f"{name}\n")
+    (domain / "max_energy_range_uj").write_text(f"{MAX_ENERGY_RANGE_UJ}\n")
+    counter = (domain / "energy_uj").open("w+b", buffering=0)
+    (domain / "energy_uj").chmod(0o400)
     return counter
 
 

@@ -23,7 +23,7 @@ _STANDSTILL_US = 60_000_000
 class Surroundings:
     """What the agent reports beside its own collectors.
 
-    collectors: whether each works, by name; None while it is not in use. model_errors: by (zone,
+    collectors: whether each works, by name; None while it is not in use. model_errors: by (domain,
     source). gpus: None while their holders are not known.
     """
 

@@ -44,7 +44,7 @@ class Host:
 
     @property
     def powercap(self) -> Path:
-        """Where the kernel shows RAPL zones."""
+        """Where the kernel shows RAPL domains."""
         return self.root / "sys/class/powercap"
 
     @property

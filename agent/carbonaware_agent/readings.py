@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from carbonaware_agent.clock import Clock
 from carbonaware_agent.sources.cpu_time import CpuTime
-from carbonaware_agent.sources.sensor import Sensor, Zone
+from carbonaware_agent.sources.sensor import Domain, Sensor
 from carbonaware_agent.sources.sensor_set import Seen, SensorSet
 from carbonaware_agent.workloads.cgroups import CgroupReading, Cgroups, CgroupsUnreadableError
 
@@ -53,8 +53,8 @@ class Reader:
         """One reading; None while the pods' cgroups cannot be read, as nothing can be divided."""
         wall_us, boottime_us = self._clock.wall_us(), self._clock.boottime_us()
         values = {
-            sensor: self._read_sensor(sensor, zones)
-            for sensor, zones in self._sensors.in_force.items()
+            sensor: self._read_sensor(sensor, domains)
+            for sensor, domains in self._sensors.in_force.items()
         }
         busy_us = self._timed("cpu", self._cpu_time.busy_us)
         cgroups = self._timed("cgroups", self._cgroups.read)
@@ -67,10 +67,10 @@ class Reader:
         self._note_replaced({sensor.name for sensor in values})
         return Readings(wall_us, boottime_us, busy_us, seen, cgroups)
 
-    def _read_sensor(self, sensor: Sensor, zones: Sequence[Zone]) -> Mapping[str, int]:
+    def _read_sensor(self, sensor: Sensor, domains: Sequence[Domain]) -> Mapping[str, int]:
         begin_us = self._clock.boottime_us()
         values = sensor.read()
-        complete = all(zone.name in values for zone in zones)
+        complete = all(domain.name in values for domain in domains)
         self._note(sensor.name, success=complete, begin_us=begin_us)
         return values
 

@@ -109,7 +109,7 @@ def _machine(
         boottime_us=clock.boottime_us(),
         wall_us=clock.wall_us(),
         period_us=chosen.accounting_period_us,
-        zones=found.keys,
+        domains=found.keys,
     )
 
 

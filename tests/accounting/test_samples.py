@@ -11,7 +11,7 @@ from carbonaware_operator.accounting.samples import Reading, SamplesError, parse
 
 LABELS = (
     'node="n1",namespace="ml",owner_kind="Job",owner_name="train-ab12",owner_uid="u1",'
-    'zone="package",source="rapl",boundary="chip",epoch="9f3c"'
+    'domain="package",source="rapl",boundary="chip",epoch="9f3c"'
 )
 HEAD = (
     'carbonaware_agent_sample_timestamp_seconds{node="n1"} 1764018123.456\n'
@@ -42,7 +42,7 @@ class TestParseReading:
             series.owner_name,
             series.owner_uid,
         )
-        assert ("package", "rapl", "9f3c") == (series.zone, series.source, series.epoch)
+        assert ("package", "rapl", "9f3c") == (series.domain, series.source, series.epoch)
 
     def test_of_an_idle_node_has_no_series(self) -> None:
         """A node without pods is heard all the same."""
@@ -114,7 +114,7 @@ class TestParseReading:
             "no period": HEAD.split("\n", 1)[0] + "\n" + ENERGY,
             "time twice": HEAD + HEAD + ENERGY,
             "no epoch": HEAD + ENERGY.replace("9f3c", ""),
-            "a zone too long for a ledger": HEAD + ENERGY.replace("package", "p" * 254),
+            "a domain too long for a ledger": HEAD + ENERGY.replace("package", "p" * 254),
         }.items(),
         ids=lambda case: case[0],
     )

@@ -22,7 +22,9 @@ from carbonaware_agent.sources.sensor_set import SensorSet
 from carbonaware_agent.workloads.cgroups import Cgroups
 from carbonaware_agent.workloads.pods import PodDirectory
 
-NODE_ENERGY = 'carbonaware_node_energy_joules_total{zone="package-0",source="rapl",boundary="chip"}'
+NODE_ENERGY = (
+    'carbonaware_node_energy_joules_total{domain="package-0",source="rapl",boundary="chip"}'
+)
 
 
 class Running:
@@ -100,7 +102,9 @@ class TestTick:
         running.draw(1000)
         running.agent.tick()
         running.agent.tick()
-        attributed = 'carbonaware_node_attributed_joules_total{zone="package",component="dynamic"}'
+        attributed = (
+            'carbonaware_node_attributed_joules_total{domain="package",component="dynamic"}'
+        )
         assert ("1", "0.002000") == (running.success("cgroups"), running.shown()[attributed])
 
     def test_a_pod_without_a_descriptor_left_for_it_is_the_systems(self, running, monkeypatch):
@@ -113,7 +117,7 @@ class TestTick:
         with monkeypatch.context() as patch:
             patch.setattr("carbonaware_agent.kept_file._LEFT_FREE", 10**9)
             running.agent.tick()
-        attributed = 'carbonaware_node_attributed_joules_total{zone="package",component="'
+        attributed = 'carbonaware_node_attributed_joules_total{domain="package",component="'
         split = [running.shown()[f'{attributed}{part}"}}'] for part in ("dynamic", "system")]
         assert ("0", ["0.001000", "0.003000"]) == (running.success("cgroups"), split)
 
@@ -255,9 +259,9 @@ class TestSettings:
 
 def test_logs_are_one_json_object_a_line():
     """Constant event text, and fields."""
-    record = logging.makeLogRecord({"msg": "gap", "levelname": "WARNING", "zone": "package-0"})
+    record = logging.makeLogRecord({"msg": "gap", "levelname": "WARNING", "domain": "package-0"})
     line = JsonFormatter().format(record)
 
     fields = json.loads(line)
-    assert ("gap", "warning", "package-0") == (fields["event"], fields["level"], fields["zone"])
+    assert ("gap", "warning", "package-0") == (fields["event"], fields["level"], fields["domain"])
     assert "\n" not in line

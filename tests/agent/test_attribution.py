@@ -49,8 +49,8 @@ class TestApportion:
 
 class TestAttribute:
     @given(AMOUNTS, AMOUNTS, NODE_USES, st.sampled_from(IdlePolicy))
-    def test_the_parts_sum_to_the_zones_energy(self, energy_uj, idle_uj, use, policy):
-        """Dynamic, idle, system and unallocated energy are the zone's energy, by every policy."""
+    def test_the_parts_sum_to_the_domains_energy(self, energy_uj, idle_uj, use, policy):
+        """Dynamic, idle, system and unallocated energy are the domain's energy, by every policy."""
         result = attribute(energy_uj, idle_uj, use, policy)
 
         pods = sum(result.dynamic_uj) + sum(result.idle_uj)
@@ -112,14 +112,14 @@ class TestAttribute:
         assert [750, 250] == attribute(1000, 1000, use).idle_uj
 
     def test_idle_energy_is_at_most_the_energy(self):
-        """A zone that drew less than its idle power had only idle energy."""
+        """A domain that drew less than its idle power had only idle energy."""
         result = attribute(10, 1000, a_use(PodUse("a", 5, 1), busy_us=5, allocatable_us=5))
 
         assert ([0], [10]) == (result.dynamic_uj, result.idle_uj)
 
 
 def test_merged_use_is_the_sum_over_both_intervals():
-    """Use is remembered for a zone that could not be read for a while."""
+    """Use is remembered for a domain that could not be read for a while."""
     earlier = a_use(PodUse("a", 1, 2, 3), busy_us=10, allocatable_us=100)
     later = a_use(PodUse("a", 10, 20, 30), PodUse("b", 5), busy_us=20, allocatable_us=100)
 

@@ -166,7 +166,9 @@ class TestAgent:
     def found(self, tree: HostTree, folder) -> list[Stream]:
         """The streams of the package's sensors."""
         found = sensors(Host(tree.root), 0, maximum_watts=300, curves=folder).in_force
-        return [zone.stream for sensor in found for zone in found[sensor] if sensor.name != "nvml"]
+        return [
+            domain.stream for sensor in found for domain in found[sensor] if sensor.name != "nvml"
+        ]
 
     @pytest.fixture
     def folder(self, tmp_path):
@@ -209,10 +211,10 @@ class TestAgent:
         package = ModelledPackage(calibrated_model(host, folder), CpuTime(host.proc), 2)
 
         # Half of two CPUs for ten seconds.
-        result = package.energy(package.zones[0], 0, 10_000_000, Interval(10_000_000))
+        result = package.energy(package.domains[0], 0, 10_000_000, Interval(10_000_000))
 
         assert Energy(1_500_000_000) == result
-        assert (50, 250) == (package.zones[0].idle_watts, package.zones[0].maximum_watts)
+        assert (50, 250) == (package.domains[0].idle_watts, package.domains[0].maximum_watts)
 
 
 class TestHost:

@@ -72,7 +72,7 @@ class TestMetrics:
         """Integer microjoules, not floats."""
         epoch = next(iter(agent.snapshot.series.values())).epoch
         name = "carbonaware_owner_energy_joules_total"
-        labels = f'{OWNER},zone="package",source="rapl",boundary="chip",epoch="{epoch}"'
+        labels = f'{OWNER},domain="package",source="rapl",boundary="chip",epoch="{epoch}"'
 
         assert "24.691356" == agent.metrics()[f"{name}{{{labels}}}"]
         assert re.fullmatch("[0-9a-f]{16}", epoch)
@@ -112,12 +112,12 @@ class TestMetrics:
         metrics = agent.metrics()
         pod = f'namespace="ml",pod="pod-1",pod_uid="{a_uid(1)}"'
 
-        node = 'zone="package-0",source="rapl",boundary="chip"'
+        node = 'domain="package-0",source="rapl",boundary="chip"'
         assert "24.691356" == metrics[f"carbonaware_node_energy_joules_total{{{node}}}"]
         assert "1.028806" == metrics[f"carbonaware_node_power_watts{{{node}}}"]
         parts = {
             component: metrics[
-                f'carbonaware_pod_energy_joules_total{{{pod},zone="package",'
+                f'carbonaware_pod_energy_joules_total{{{pod},domain="package",'
                 f'component="{component}",source="rapl"}}'
             ]
             for component in ("dynamic", "idle")
@@ -125,7 +125,7 @@ class TestMetrics:
         assert {"dynamic": "24.691356", "idle": "0.000000"} == parts
 
     def test_collectors_and_model_errors_are_told(self, agent):
-        """A modelled zone states its error."""
+        """A modelled domain states its error."""
         health = AgentHealth({"rapl": Collected(False, 0.25)}, 0.5, {("package", "shape"): 0.6})
         metrics = samples(exposition.metrics(agent.snapshot, health))
 
@@ -133,7 +133,7 @@ class TestMetrics:
         duration = 'carbonaware_agent_collector_duration_seconds{collector="rapl"}'
         assert "0.250000" == metrics[duration]
         assert "0.500000" == metrics["carbonaware_agent_tick_lag_seconds"]
-        error = 'carbonaware_agent_model_error_ratio{zone="package",source="shape"}'
+        error = 'carbonaware_agent_model_error_ratio{domain="package",source="shape"}'
         assert "0.6" == metrics[error]
 
     def test_labels_are_escaped(self, agent):
@@ -179,7 +179,7 @@ class TestAccounting:
     def test_the_page_is_what_the_operator_reads(self, agent):
         """Sample time, period, totals, marks; then EOF."""
         epoch = next(iter(agent.snapshot.series.values())).epoch
-        labels = f'node="n1",{OWNER},zone="package",source="rapl",boundary="chip",epoch="{epoch}"'
+        labels = f'node="n1",{OWNER},domain="package",source="rapl",boundary="chip",epoch="{epoch}"'
         expected = f"""\
 carbonaware_agent_sample_timestamp_seconds{{node="n1"}} {HOUR + 3712}.000
 carbonaware_agent_accounting_period_seconds{{node="n1"}} 3600

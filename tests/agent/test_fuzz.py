@@ -120,10 +120,10 @@ class TestSensors:
             (folder / "energy_uj").write_bytes(counter)
             shown.append(rapl.read())
         for before, after in pairwise(shown):
-            for zone in rapl.zones:
-                if zone.name in before and zone.name in after:
+            for domain in rapl.domains:
+                if domain.name in before and domain.name in after:
                     outcome = rapl.energy(
-                        zone, before[zone.name], after[zone.name], Interval(1_000_000)
+                        domain, before[domain.name], after[domain.name], Interval(1_000_000)
                     )
                     assert not isinstance(outcome, Energy) or 0 <= outcome.microjoules <= 3 * 10**9
         rapl.close()
@@ -142,7 +142,7 @@ class TestSensors:
         ),
     )
     def test_hwmon(self, tmp_path_factory, name, files):
-        """A zone has a name and an error of 0 to 2, and its power is positive."""
+        """A domain has a name and an error of 0 to 2, and its power is positive."""
         folder = tmp_path_factory.mktemp("hwmon") / "hwmon0"
         folder.mkdir()
         (folder / "name").write_text(name)
@@ -151,9 +151,11 @@ class TestSensors:
         hwmon = Hwmon(folder.parent)
         values = hwmon.read()
 
-        for zone in hwmon.zones:
-            assert 0 <= (zone.error_ratio or 0) <= 2
-            assert zone.name not in values or zone.error_ratio is None or values[zone.name] > 0
+        for domain in hwmon.domains:
+            assert 0 <= (domain.error_ratio or 0) <= 2
+            assert (
+                domain.name not in values or domain.error_ratio is None or values[domain.name] > 0
+            )
         hwmon.close()
 
     @given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent_builders import AgentUnderTest, FakeSensor, SimulatedMachine, a_pod_manifest, micro
 from carbonaware_agent.attribution.devices import Claim, Holding, Method
 from carbonaware_agent.gpus.holdings import CardFacts, GpuPicture
-from carbonaware_agent.sources.sensor import CHIP, Stream, Zone
+from carbonaware_agent.sources.sensor import CHIP, Domain, Stream
 
 WATT = 1_000_000
 
@@ -24,7 +24,7 @@ class GpuNode(AgentUnderTest):
         machine = machine or SimulatedMachine()
         machine.sensors = [
             FakeSensor(
-                Zone(
+                Domain(
                     f"gpu/{n}",
                     Stream(f"gpu/{n}", "nvml_counter", CHIP),
                     maximum_watts=limit_watts,
@@ -43,7 +43,7 @@ class GpuNode(AgentUnderTest):
         """Let kubelet's word on a card be this."""
         holdings = dict(self.gpus.holdings) if self.gpus else {}
         holdings[gpu] = Holding(method, tuple(claims), **fields) if claims else Holding()
-        facts = {zone: CardFacts(zone[4:], "H100", 0.5) for zone in holdings}
+        facts = {domain: CardFacts(domain[4:], "H100", 0.5) for domain in holdings}
         self.gpus = GpuPicture(holdings, facts)
 
     def by_turns(self, *pods):
@@ -58,7 +58,7 @@ class GpuNode(AgentUnderTest):
     def energy(self, pod, gpu="gpu/0"):
         """All of a pod's energy of a card."""
         energy = self.snapshot.pods[pod].energy
-        return sum(sum(parts) for stream, parts in energy.items() if stream.zone == gpu)
+        return sum(sum(parts) for stream, parts in energy.items() if stream.domain == gpu)
 
     def idle_by_namespace(self):
         """The query of the documentation, on the page's text."""
@@ -67,7 +67,7 @@ class GpuNode(AgentUnderTest):
             labels = dict(re.findall(r'(\w+)="([^"]*)"', series))
             if (
                 series.startswith("carbonaware_pod_energy_joules_total{")
-                and re.fullmatch("gpu/.*", labels["zone"])
+                and re.fullmatch("gpu/.*", labels["domain"])
                 and labels["component"] == "idle"
             ):
                 found[labels["namespace"]] += micro(value)

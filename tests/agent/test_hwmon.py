@@ -1,4 +1,4 @@
-"""hwmon: which files are a zone, which contain others, counters and power."""
+"""hwmon: which files are a domain, which contain others, counters and power."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def opened(tree: HostTree) -> Hwmon:
 
 
 def streams(tree: HostTree) -> list[str]:
-    return [f"{zone.name} {'/'.join(zone.stream)}" for zone in opened(tree).zones]
+    return [f"{domain.name} {'/'.join(domain.stream)}" for domain in opened(tree).domains]
 
 
 class TestCounters:
@@ -72,7 +72,7 @@ class TestCounters:
         tree.hwmon(0, "amd_energy", energy1_label="Esocket0", energy1_input=5)
         hwmon = opened(tree)
 
-        energies = [hwmon.energy(hwmon.zones[0], *pair, SECOND) for pair in ((5, 25), (25, 5))]
+        energies = [hwmon.energy(hwmon.domains[0], *pair, SECOND) for pair in ((5, 25), (25, 5))]
         assert [Energy(20), Rebaseline("reset")] == energies
 
 
@@ -102,7 +102,9 @@ class TestPower:
             )
 
         assert {"package-1": 20_000_000, "sysio-1": 10_000_000} == opened(tree).read()
-        assert {"package/hwmon/chip"} == {"/".join(zone.stream) for zone in opened(tree).zones}
+        assert {"package/hwmon/chip"} == {
+            "/".join(domain.stream) for domain in opened(tree).domains
+        }
 
     @pytest.mark.parametrize(
         "second",
@@ -125,7 +127,7 @@ class TestPower:
         tree.hwmon(0, "power_meter", power1_average=100_000_000)
         tree.hwmon(1, "power_meter", power1_average=second)
 
-        assert found == [zone.name for zone in opened(tree).zones]
+        assert found == [domain.name for domain in opened(tree).domains]
 
     @pytest.mark.parametrize(
         ("accuracy", "error"), [("", 0.0), ("100.0%", 0.0), ("97.500%", 0.025), ("97.50%", 0.0295)]
@@ -134,17 +136,17 @@ class TestPower:
         """The driver prints thousandths without leading zeros: 97.50 is 97.050."""
         tree.hwmon(0, "power_meter", power1_average=100_000_000, power1_accuracy=accuracy)
 
-        (zone,) = opened(tree).zones
-        assert pytest.approx(POWER_ERROR_RATIO + error) == zone.error_ratio
+        (domain,) = opened(tree).domains
+        assert pytest.approx(POWER_ERROR_RATIO + error) == domain.error_ratio
 
     def test_power_is_the_mean_of_both_ends_over_a_short_interval(self, tree):
         """Over a gap it was not measured."""
         tree.hwmon(0, "power_meter", power1_average=100_000_000)
         hwmon = opened(tree)
-        (zone,) = hwmon.zones
+        (domain,) = hwmon.domains
 
-        tick = hwmon.energy(zone, 100_000_000, 200_000_000, Interval(2_000_000))
-        gap = hwmon.energy(zone, 100_000_000, 200_000_000, Interval(60_000_000))
+        tick = hwmon.energy(domain, 100_000_000, 200_000_000, Interval(2_000_000))
+        gap = hwmon.energy(domain, 100_000_000, 200_000_000, Interval(60_000_000))
         assert (Energy(300_000_000), Rebaseline("unmeasured")) == (tick, gap)
 
 

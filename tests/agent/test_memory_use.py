@@ -11,7 +11,7 @@ from agent_builders import (
     a_uid,
 )
 from carbonaware_agent.attribution.shares import IdlePolicy
-from carbonaware_agent.sources.sensor import Zone
+from carbonaware_agent.sources.sensor import Domain
 
 GIB = 1 << 20
 
@@ -20,7 +20,7 @@ GIB = 1 << 20
 def machine():
     machine = SimulatedMachine()
     # All its power is idle power, by construction.
-    machine.sensors = [FakeSensor(Zone("dram", DRAM, maximum_watts=8.0, idle_watts=1.0))]
+    machine.sensors = [FakeSensor(Domain("dram", DRAM, maximum_watts=8.0, idle_watts=1.0))]
     return machine
 
 
@@ -133,7 +133,7 @@ class TestLooking:
 
         assert 3 == machine.looks_at_memory
 
-    def test_a_node_without_dram_zone_does_not_look(self, tmp_path):
+    def test_a_node_without_dram_domain_does_not_look(self, tmp_path):
         """It would decide nothing."""
         machine = SimulatedMachine()
         agent = AgentUnderTest(machine, tmp_path)

@@ -22,7 +22,7 @@ from agent_builders import (
 )
 from carbonaware_agent.attribution.apportion import apportion
 from carbonaware_agent.attribution.shares import IdlePolicy
-from carbonaware_agent.sources.sensor import Energy, Rebaseline, Stream, Zone
+from carbonaware_agent.sources.sensor import Domain, Energy, Rebaseline, Stream
 from carbonaware_agent.workloads.pods import parse_pod
 
 
@@ -40,11 +40,11 @@ def pod_energy(agent: AgentUnderTest, pod: str) -> int:
     return sum(sum(parts) for parts in agent.snapshot.pods[pod].energy.values())
 
 
-def residual(agent: AgentUnderTest, zone: str = "package") -> int:
+def residual(agent: AgentUnderTest, domain: str = "package") -> int:
     """Node energy that is in none of the four components."""
-    record = agent.attributed(zone)
+    record = agent.attributed(domain)
     counted = record.dynamic_uj + record.idle_uj + record.system_uj + record.unallocated_uj
-    total = sum(z.total_uj for z in agent.snapshot.zones.values() if z.stream.zone == zone)
+    total = sum(z.total_uj for z in agent.snapshot.domains.values() if z.stream.domain == domain)
     return total - counted
 
 
@@ -57,13 +57,13 @@ def dynamic_and_idle(agent: AgentUnderTest) -> tuple[int, int]:
 class RandomLife:
     """A node on which anything may happen, and its agent.
 
-    drawn_uj: what the zone drew. forgotten_uj: what pods got that were dropped since.
+    drawn_uj: what the domain drew. forgotten_uj: what pods got that were dropped since.
     """
 
     def __init__(self, chance: random.Random, folder: Path) -> None:
         self.chance = chance
         self.machine = SimulatedMachine()
-        self.machine.sensors.append(FakeSensor(Zone("dram", DRAM)))
+        self.machine.sensors.append(FakeSensor(Domain("dram", DRAM)))
         self.options = {
             "policy": chance.choice(list(IdlePolicy)),
             "idle_watts": chance.choice([None, 20.0]),
@@ -128,17 +128,17 @@ class TestConservation:
             life = RandomLife(chance, Path(folder))
             for tick in range(500):
                 life.pass_time()
-                assert [0, 0] == [residual(life.agent, zone) for zone in ("package", "dram")]
+                assert [0, 0] == [residual(life.agent, domain) for domain in ("package", "dram")]
                 if tick % 100 == 99:
                     life.restart()
             # The last reading may have failed; this one finds what it missed.
             life.machine.draw(0)
             life.count()
 
-            records = [life.agent.attributed(zone) for zone in ("package", "dram")]
+            records = [life.agent.attributed(domain) for domain in ("package", "dram")]
             of_pods = sum(pod_energy(life.agent, pod) for pod in life.agent.snapshot.pods)
-            zones = life.agent.snapshot.zones.values()
-            assert life.drawn_uj == sum(zone.total_uj for zone in zones)
+            domains = life.agent.snapshot.domains.values()
+            assert life.drawn_uj == sum(domain.total_uj for domain in domains)
             to_pods = sum(record.dynamic_uj + record.idle_uj for record in records)
             assert to_pods == of_pods + life.forgotten_uj
 
@@ -471,7 +471,7 @@ class TestOwners:
 
 class TestGaps:
     def test_a_failed_read_is_a_gap_and_not_zero(self, agent, machine):
-        """What a zone drew meanwhile is found by the next good reading, for whoever ran then."""
+        """What a domain drew meanwhile is found by the next good reading, for whoever ran then."""
         early, late = machine.start(1), machine.start(2)
         sensor = machine.sensors[0]
         agent.tick()
@@ -497,13 +497,13 @@ class TestGaps:
         machine.draw(0)
         agent.tick()
 
-        assert 5 == agent.snapshot.zones["package-0", "rapl"].total_uj
+        assert 5 == agent.snapshot.domains["package-0", "rapl"].total_uj
         expected = {("package-0", "implausible"): 1, ("package-0", "estimated"): 1}
         assert expected == agent.snapshot.gaps
 
     def test_sockets_are_summed_by_kind(self, machine, tmp_path):
         """Owner series know packages, the node's series know each of them."""
-        machine.sensors.append(FakeSensor(Zone("package-1", PACKAGE)))
+        machine.sensors.append(FakeSensor(Domain("package-1", PACKAGE)))
         agent = AgentUnderTest(machine, tmp_path, policy=IdlePolicy.NONE)
         machine.use(machine.start(1), 1)
         machine.draw(1000, sensor=0, seconds=0.5)
@@ -512,7 +512,7 @@ class TestGaps:
         agent.tick()
 
         assert {"job-1": 1500} == agent.owner_energy()
-        totals = {name: zone.total_uj for (name, _), zone in agent.snapshot.zones.items()}
+        totals = {name: domain.total_uj for (name, _), domain in agent.snapshot.domains.items()}
         assert {"package-0": 1000, "package-1": 500} == totals
 
     def test_a_long_interval_is_counted_as_an_estimate(self, agent, machine):
@@ -541,7 +541,7 @@ class TestRestart:
         agent.tick()
 
         assert {"job-1": 4000} == agent.owner_energy()
-        assert 5000 == agent.snapshot.zones["package-0", "rapl"].total_uj
+        assert 5000 == agent.snapshot.domains["package-0", "rapl"].total_uj
 
     def test_a_pod_that_ended_in_the_gap_gets_what_its_slice_remembers(self, machine, tmp_path):
         """Its owner was pinned before, so the owner gets it."""
@@ -569,7 +569,7 @@ class TestRestart:
         machine.draw(500)
         agent.tick()
 
-        assert 1500 == agent.snapshot.zones["package-0", "rapl"].total_uj
+        assert 1500 == agent.snapshot.domains["package-0", "rapl"].total_uj
 
     def test_another_boot_closes_series_and_begins_epochs(self, machine, tmp_path):
         """Raw counters and cgroups mean nothing any more; the node's totals go on."""
@@ -591,13 +591,13 @@ class TestRestart:
         series = {k: v for k, v in agent.accounting().items() if "owner_energy_joules" in k}
         assert ["0.000300", "0.001000"] == sorted(series.values())
         assert {"job-1": 300} == agent.owner_energy()
-        assert 1300 == agent.snapshot.zones["package-0", "rapl"].total_uj
+        assert 1300 == agent.snapshot.domains["package-0", "rapl"].total_uj
 
     def test_a_sensor_that_was_stood_in_for_begins_anew(self, machine, tmp_path):
         """What a model counted meanwhile is not counted by the counter again."""
         AgentUnderTest(machine, tmp_path).kill()
         rapl = machine.sensors[0]
-        machine.sensors = [FakeSensor(Zone("package", Stream("package", "shape", "wall")))]
+        machine.sensors = [FakeSensor(Domain("package", Stream("package", "shape", "wall")))]
         agent = AgentUnderTest(machine, tmp_path)
         agent.tick()
         for _ in range(2):
@@ -610,7 +610,7 @@ class TestRestart:
         machine.draw(0)
         agent.tick()
 
-        totals = {key: zone.total_uj for key, zone in agent.snapshot.zones.items()}
+        totals = {key: domain.total_uj for key, domain in agent.snapshot.domains.items()}
         assert {("package-0", "rapl"): 0, ("package", "shape"): 100} == totals
 
 
@@ -631,7 +631,7 @@ class TestIdle:
 
     def test_a_socket_read_alone_has_its_part_of_the_idle_power(self, machine, tmp_path):
         """While the other one fails, the idle power of both must not count against one."""
-        machine.sensors.append(FakeSensor(Zone("package-1", PACKAGE)))
+        machine.sensors.append(FakeSensor(Domain("package-1", PACKAGE)))
         agent = AgentUnderTest(machine, tmp_path, idle_watts=20)
         other = machine.sensors[1]
         machine.draw(30_000_000)
@@ -645,7 +645,7 @@ class TestIdle:
 
     def test_idle_power_is_learned_from_all_sockets_together(self, machine, tmp_path):
         """Half of a machine would teach half of its idle power."""
-        machine.sensors.append(FakeSensor(Zone("package-1", PACKAGE)))
+        machine.sensors.append(FakeSensor(Domain("package-1", PACKAGE)))
         agent = AgentUnderTest(machine, tmp_path)
         machine.draw(30_000_000)
         machine.sensors[1].value = None

@@ -96,7 +96,7 @@ class TestModelledPackage:
         tree.busy(1500)
         after = sensor.read()["package"]
 
-        result = sensor.energy(sensor.zones[0], before, after, Interval(10 * SECOND_US))
+        result = sensor.energy(sensor.domains[0], before, after, Interval(10 * SECOND_US))
 
         assert Energy(round(56e6 * 10)) == result
 
@@ -106,10 +106,10 @@ class TestModelledPackage:
             PowerModel(100.0, "shape", "wall", 0.6), CpuTime(tree.root / "proc"), 2
         )
 
-        idle = sensor.energy(sensor.zones[0], 0, 0, Interval(SECOND_US))
+        idle = sensor.energy(sensor.domains[0], 0, 0, Interval(SECOND_US))
 
         assert Energy(22_000_000) == idle
-        assert 22 == sensor.zones[0].idle_watts
+        assert 22 == sensor.domains[0].idle_watts
 
     def test_an_unreadable_stat_is_a_failed_read(self, tree):
         """Not busy time 0."""
@@ -134,9 +134,9 @@ class TestSelection:
         """Streams of the sensors found, whether or not this machine has GPUs."""
         found = sensors(Host(tree.root), 0, maximum_watts=maximum_watts)
         return [
-            "/".join(zone.stream)
-            for sensor, zones in found.in_force.items()
-            for zone in zones
+            "/".join(domain.stream)
+            for sensor, domains in found.in_force.items()
+            for domain in domains
             if sensor.name != "nvml"
         ]
 
@@ -149,7 +149,7 @@ class TestSelection:
     def test_memory_alone_is_not_a_package(self, tree):
         """The package is then modelled beside the measured memory."""
         tree.rapl(1, name="package-0")
-        tree.rapl(1, zone="intel-rapl:0:0", name="dram")
+        tree.rapl(1, domain="intel-rapl:0:0", name="dram")
         (tree.root / "sys/class/powercap/intel-rapl:0/energy_uj").unlink()
 
         assert ["dram/rapl/chip", "package/shape/wall"] == self.found(tree, 100)

@@ -22,12 +22,12 @@ def driver(tmp_path, monkeypatch):
 
 
 def sources(nvml: Nvml) -> dict[str, str]:
-    return {zone.name: zone.stream.source for zone in nvml.zones}
+    return {domain.name: domain.stream.source for domain in nvml.domains}
 
 
 class TestCounter:
-    def test_each_gpu_is_a_zone_that_counts(self, driver):
-        """The zone is named by the UUID, which no reboot or reseating changes."""
+    def test_each_gpu_is_a_domain_that_counts(self, driver):
+        """The domain is named by the UUID, which no reboot or reseating changes."""
         driver.show(a_gpu("GPU-a", energy=1000), a_gpu("GPU-b", energy=3000))
 
         nvml = Nvml()
@@ -40,14 +40,14 @@ class TestCounter:
         driver.show(a_gpu())
         nvml = Nvml()
 
-        assert Energy(250_000) == nvml.energy(nvml.zones[0], 1000, 1250, SECOND)
-        assert Rebaseline("reset") == nvml.energy(nvml.zones[0], 1000, 10, SECOND)
+        assert Energy(250_000) == nvml.energy(nvml.domains[0], 1000, 1250, SECOND)
+        assert Rebaseline("reset") == nvml.energy(nvml.domains[0], 1000, 10, SECOND)
 
     def test_the_limit_of_the_card_is_its_maximum(self, driver):
         """An estimate of idle power needs it."""
         driver.show(a_gpu(limit=700_000))
 
-        assert 700.0 == Nvml().zones[0].maximum_watts
+        assert 700.0 == Nvml().domains[0].maximum_watts
 
 
 class TestPower:
@@ -66,7 +66,7 @@ class TestPower:
         nvml = Nvml()
 
         assert {"gpu/GPU-a": "nvml_power"} == sources(nvml)
-        assert 0.072 == nvml.zones[0].error_ratio
+        assert 0.072 == nvml.domains[0].error_ratio
         assert {"gpu/GPU-a": microwatts} == nvml.read()
 
     def test_power_becomes_energy_by_the_mean_of_two_readings(self, driver):
@@ -74,7 +74,7 @@ class TestPower:
         driver.show(a_gpu(energy=None, power=70_000))
         nvml = Nvml()
 
-        found = nvml.energy(nvml.zones[0], 70_000_000, 90_000_000, Interval(2_000_000))
+        found = nvml.energy(nvml.domains[0], 70_000_000, 90_000_000, Interval(2_000_000))
 
         assert Energy(160_000_000) == found
 
@@ -83,7 +83,7 @@ class TestPower:
         driver.show(a_gpu(energy=None, power=70_000))
         nvml = Nvml()
 
-        found = nvml.energy(nvml.zones[0], 70_000_000, 90_000_000, Interval(60_000_000))
+        found = nvml.energy(nvml.domains[0], 70_000_000, 90_000_000, Interval(60_000_000))
 
         assert Rebaseline("unmeasured") == found
 
@@ -93,7 +93,7 @@ class TestModule:
         """Grace Hopper supports only the module's scope: nothing else may count its processor."""
         driver.show(a_gpu(module=400_000))
 
-        assert Nvml().zones[0].contains_processor
+        assert Nvml().domains[0].contains_processor
 
     def test_the_processor_of_a_module_is_counted_once(self, driver, tmp_path):
         """No model of the package is added to a figure that contains it."""
@@ -108,7 +108,7 @@ class TestModule:
         """A card that shows both, or neither as old drivers do, is a GPU alone."""
         driver.show(a_gpu("GPU-a", instant=71_000, module=400_000), a_gpu("GPU-b", power=70_000))
 
-        assert not any(zone.contains_processor for zone in Nvml().zones)
+        assert not any(domain.contains_processor for domain in Nvml().domains)
 
 
 class TestFailures:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from agent_builders import AgentUnderTest, FakeSensor, SimulatedMachine, a_pod_manifest
 from carbonaware_agent.attribution.shares import IdlePolicy
 from carbonaware_agent.sources.psys_trial import PSYS, PsysTrial
-from carbonaware_agent.sources.sensor import CHIP, PLATFORM, WALL, Rebaseline, Stream, Zone
+from carbonaware_agent.sources.sensor import CHIP, PLATFORM, WALL, Domain, Rebaseline, Stream
 
-OTHER = Zone("other", Stream("other", "hwmon", WALL))
-PACKAGE_0 = FakeSensor().zones[0]
-GPU = Zone("gpu/0", Stream("gpu/0", "nvml_counter", CHIP))
+OTHER = Domain("other", Stream("other", "hwmon", WALL))
+PACKAGE_0 = FakeSensor().domains[0]
+GPU = Domain("gpu/0", Stream("gpu/0", "nvml_counter", CHIP))
 TICKS = 40
 # The rest of tick k is 3^k microjoules: the digits of a total tell what was counted how often.
 # The parts draw multiples of this, so that none of it can pass for rest.
@@ -30,7 +30,7 @@ class MeteredNode(SimulatedMachine):
     def __init__(self) -> None:
         super().__init__()
         self.sensors.append(FakeSensor(GPU))
-        self.platforms = [FakeSensor(Zone(PLATFORM, Stream(PLATFORM, "hwmon", WALL)))]
+        self.platforms = [FakeSensor(Domain(PLATFORM, Stream(PLATFORM, "hwmon", WALL)))]
         self.rests = [OTHER]
 
     def all(self) -> list[FakeSensor]:
@@ -55,8 +55,8 @@ def agent(node, tmp_path):
     return AgentUnderTest(node, tmp_path, policy=IdlePolicy.NONE)
 
 
-def total(agent: AgentUnderTest, zone: Zone = OTHER) -> int:
-    return agent.snapshot.zones[zone.key].total_uj
+def total(agent: AgentUnderTest, domain: Domain = OTHER) -> int:
+    return agent.snapshot.domains[domain.key].total_uj
 
 
 def gaps(agent: AgentUnderTest) -> dict[tuple[str, str], int]:
@@ -64,19 +64,19 @@ def gaps(agent: AgentUnderTest) -> dict[tuple[str, str], int]:
 
 
 def powers(agent: AgentUnderTest) -> set[str]:
-    """Zones whose power is shown: those in force."""
+    """Domains whose power is shown: those in force."""
     series = (line for line in agent.metrics() if line.startswith("carbonaware_node_power"))
-    return {re.search(r'zone="([^"]*)"', line)[1] for line in series}
+    return {re.search(r'domain="([^"]*)"', line)[1] for line in series}
 
 
 class TestRest:
     def test_it_is_the_platform_less_all_measured_parts(self, node, agent):
-        """Packages and GPUs are in the meter's figure already; the meter is no zone of its own."""
+        """Packages and GPUs are in the meter's figure already; the meter is no domain itself."""
         node.draw_all(100, 200, 450)
         agent.tick()
 
         assert 150 == total(agent)
-        assert {"package-0", "gpu/0", "other"} == {name for name, _ in agent.snapshot.zones}
+        assert {"package-0", "gpu/0", "other"} == {name for name, _ in agent.snapshot.domains}
         platform = "carbonaware_node_platform_energy_joules_total"
         assert "0.000450" == agent.metrics()[f'{platform}{{source="hwmon",boundary="wall"}}']
 
@@ -158,7 +158,7 @@ class TestRest:
     def test_when_no_package_is_measured_any_more_the_rest_is_the_package(self, node, agent):
         """And again the other way; what was counted as one is not counted as the other."""
         del node.sensors[1]
-        counter, package = node.sensors[0], Zone("package", Stream("package", "hwmon", WALL))
+        counter, package = node.sensors[0], Domain("package", Stream("package", "hwmon", WALL))
         for rests, counted, kept in (
             ([OTHER, package], [counter], [package]),
             ([package], [], [package]),
@@ -169,11 +169,11 @@ class TestRest:
             node.platforms[0].value += 400
             node.clock.advance(1)
             node.rests, node.sensors = rests, counted
-            node.leaving = {zone.key for zone in rests if zone not in kept}
+            node.leaving = {domain.key for domain in rests if domain not in kept}
             agent.tick()
-            assert {zone.name for zone in kept} == powers(agent) - {"package-0"}
+            assert {domain.name for domain in kept} == powers(agent) - {"package-0"}
 
-        # The package's energy of the first tick is in its own zone, of the next two in the rest.
+        # The package's energy of the first tick is in its own domain, of the next two in the rest.
         assert (600, 800, 200) == (total(agent), total(agent, package), total(agent, PACKAGE_0))
         assert {} == gaps(agent)
 
@@ -236,10 +236,10 @@ def test_whatever_fails_platform_is_parts_and_rest_less_what_is_owed(chance):
             life.pass_time(*drawn, sum(drawn) + chance.randrange(-(10**7), 10**8), failing=0.2)
         life.pass_time(0, 0, 0, failing=0)
 
-        zones = life.agent.snapshot.zones
+        domains = life.agent.snapshot.domains
         platform = life.agent.snapshot.platforms["hwmon"]
         assert life.node.platforms[0].value == platform.total_uj
-        counted = sum(zone.total_uj for zone in zones.values())
+        counted = sum(domain.total_uj for domain in domains.values())
         assert platform.total_uj == counted - platform.balance.owed_uj
         assert total(life.agent) == sum(astuple(life.agent.attributed("other")))
 
@@ -263,19 +263,19 @@ def test_no_part_ever_passes_for_rest(chance):
         assert 0 == life.agent.snapshot.platforms["hwmon"].balance.owed_uj
 
 
-class TwoZones(FakeSensor):
+class TwoDomains(FakeSensor):
     """RAPL with a package and psys."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.zones = (*self.zones, Zone(PLATFORM, PSYS))
+        self.domains = (*self.domains, Domain(PLATFORM, PSYS))
 
 
 class TestPsys:
     @pytest.mark.parametrize(("psys", "passed"), [(3000, True), (2999, False), (-1, False)])
     def test_it_must_see_what_the_packages_draw(self, psys, passed):
         """For a minute; on many boards it shows a fraction of that, or nothing."""
-        trial, sensor = PsysTrial(), TwoZones()
+        trial, sensor = PsysTrial(), TwoDomains()
         trial.observe(sensor, {"package-0": 5, "platform": 7}, 0)
         trial.observe(sensor, {"package-0": 900, "platform": 7}, 59_000_000)
         assert trial.passed is None
@@ -285,9 +285,9 @@ class TestPsys:
 
     def test_a_failed_read_decides_nothing(self):
         """The minute ends with the next good one."""
-        trial, sensor = PsysTrial(), TwoZones()
+        trial, sensor = PsysTrial(), TwoDomains()
         trial.observe(sensor, {"package-0": 0, "platform": 0}, 0)
         trial.observe(sensor, {"package-0": 0}, 60_000_000)
 
         assert trial.passed is None
-        assert Rebaseline("reset") == sensor.energy(sensor.zones[0], 1, 0, None)
+        assert Rebaseline("reset") == sensor.energy(sensor.domains[0], 1, 0, None)

@@ -9,14 +9,14 @@ from agent_process import AgentProcess
 
 
 def test_it_measures_this_machine(tmp_path):
-    """Without any flag but a state folder: some zone of the package, counted and divided."""
+    """Without any flag but a state folder: some domain of the package, counted and divided."""
     agent = AgentProcess(tmp_path, "--tick-seconds=0.05", "--max-watts=100")
     first = agent.get()
     assert eventually(lambda: agent.get() != first)
     page = agent.get()
 
-    zones = [series for series in page if series.startswith("carbonaware_node_energy_joules")]
-    assert any('zone="package' in series for series in zones)
+    domains = [series for series in page if series.startswith("carbonaware_node_energy_joules")]
+    assert any('domain="package' in series for series in domains)
     assert "1" == page['carbonaware_agent_collector_success{collector="state"}']
     assert 0 == agent.end(signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""RAPL: which zones count, wraps, failed reads, counters that were set anew."""
+"""RAPL: which domains count, wraps, failed reads, counters that were set anew."""
 
 import pytest
 from hypothesis import given
@@ -30,9 +30,9 @@ def opened(tree: HostTree) -> Rapl:
     return Rapl(tree.root / "sys/class/powercap")
 
 
-class TestZones:
+class TestDomains:
     @pytest.mark.parametrize(
-        ("zones", "counted"),
+        ("domains", "counted"),
         [
             pytest.param(
                 {"intel-rapl:0": "package-0", "intel-rapl:1": "package-1"},
@@ -87,7 +87,7 @@ class TestZones:
             pytest.param(
                 {"intel-rapl:0": "package-0", "intel-rapl:1": "package-0"},
                 ["package-0"],
-                id="a name that occurs twice is one zone",
+                id="a name that occurs twice is one domain",
             ),
             pytest.param(
                 {
@@ -101,29 +101,29 @@ class TestZones:
             ),
         ],
     )
-    def test_each_joule_is_counted_in_one_zone(self, tree, zones, counted):
+    def test_each_joule_is_counted_in_one_domain(self, tree, domains, counted):
         """Packages and memory, whatever else the tree shows."""
-        for folder, name in zones.items():
-            tree.rapl(1, zone=folder, name=name)
+        for folder, name in domains.items():
+            tree.rapl(1, domain=folder, name=name)
 
-        assert counted == [zone.name for zone in opened(tree).zones]
+        assert counted == [domain.name for domain in opened(tree).domains]
 
     def test_series_are_by_kind(self, tree):
-        """Zones of all sockets belong to one stream, at the boundary of the chip."""
+        """Domains of all sockets belong to one stream, at the boundary of the chip."""
         tree.rapl(1, name="package-0")
-        tree.rapl(1, zone="intel-rapl:0:0", name="dram")
+        tree.rapl(1, domain="intel-rapl:0:0", name="dram")
 
-        kinds = [tuple(zone.stream) for zone in opened(tree).zones]
+        kinds = [tuple(domain.stream) for domain in opened(tree).domains]
         assert [("package", "rapl", "chip"), ("dram", "rapl", "chip")] == kinds
 
-    def test_a_zone_that_cannot_be_read_is_none(self, tree):
+    def test_a_domain_that_cannot_be_read_is_none(self, tree):
         """The kernel lets only root read counters; what anybody may read is the design power."""
         (tree.root / "sys/class/powercap/intel-rapl:0/energy_uj").mkdir(parents=True)
         tree.write("sys/class/powercap/intel-rapl:0/name", "package-0")
         tree.write("sys/class/powercap/intel-rapl:0/max_energy_range_uj", str(RANGE_UJ))
         tree.write("sys/class/powercap/intel-rapl:0/constraint_0_max_power_uw", "85000000")
 
-        assert () == opened(tree).zones
+        assert () == opened(tree).domains
         assert 85 == thermal_design_watts(tree.root / "sys/class/powercap")
 
     def test_capping_that_is_off_does_not_stop_the_counter(self, tree):
@@ -131,21 +131,21 @@ class TestZones:
         tree.rapl(1)
         tree.write("sys/class/powercap/intel-rapl:0/enabled", "0")
 
-        assert ["package-0"] == [zone.name for zone in opened(tree).zones]
+        assert ["package-0"] == [domain.name for domain in opened(tree).domains]
 
     @pytest.mark.parametrize("name", [b"\xff\xfe", b"", b"package-0" + b"x" * 10**6])
-    def test_a_zone_with_a_name_that_says_nothing_is_left_out(self, tree, name):
+    def test_a_domain_with_a_name_that_says_nothing_is_left_out(self, tree, name):
         """Undecodable, empty or endless; the others count."""
-        tree.rapl(1, zone="intel-rapl:1", name="package-1")
+        tree.rapl(1, domain="intel-rapl:1", name="package-1")
         tree.rapl(1)
         (tree.root / "sys/class/powercap/intel-rapl:0/name").write_bytes(name)
 
-        assert ["package-1"] == [zone.name for zone in opened(tree).zones]
+        assert ["package-1"] == [domain.name for domain in opened(tree).domains]
 
     def test_design_power_is_unknown_when_a_socket_does_not_state_it(self, tree):
         """Half of the power would be a wrong number."""
-        tree.rapl(1, zone="intel-rapl:0", name="package-0")
-        tree.rapl(1, zone="intel-rapl:1", name="package-1")
+        tree.rapl(1, domain="intel-rapl:0", name="package-0")
+        tree.rapl(1, domain="intel-rapl:1", name="package-1")
         tree.write("sys/class/powercap/intel-rapl:0/constraint_0_max_power_uw", "85000000")
 
         assert thermal_design_watts(tree.root / "sys/class/powercap") is None
@@ -171,7 +171,7 @@ class TestEnergy:
         """The energy of a second is what was drawn, wherever the counter was."""
         after = (before + drawn) % RANGE_UJ
 
-        result = package.energy(package.zones[0], before, after, Interval(SECOND_US, 100))
+        result = package.energy(package.domains[0], before, after, Interval(SECOND_US, 100))
 
         assert Energy(drawn) == result
 
@@ -188,7 +188,7 @@ class TestEnergy:
         drawn = watts * seconds * SECOND_US
         interval = Interval(seconds * SECOND_US, watts * (1 + error))
 
-        result = package.energy(package.zones[0], before, (before + drawn) % RANGE_UJ, interval)
+        result = package.energy(package.domains[0], before, (before + drawn) % RANGE_UJ, interval)
 
         assert isinstance(result, Energy)
         if not result.estimated or abs(error) * drawn < RANGE_UJ / 2.01:
@@ -198,7 +198,7 @@ class TestEnergy:
     def test_a_long_gap_is_only_an_estimate(self, package):
         """After a day at 100 W the counter wrapped some 33 times; a model cannot tell exactly."""
         interval = Interval(86_400 * SECOND_US, 100.0)
-        result = package.energy(package.zones[0], 0, 0, interval)
+        result = package.energy(package.domains[0], 0, 0, interval)
 
         assert isinstance(result, Energy)
         assert result.estimated
@@ -212,25 +212,25 @@ class TestEnergy:
             file.write_text(known)
         rapl = opened(tree)
 
-        fall = rapl.energy(rapl.zones[0], 900, 100, Interval(SECOND_US))
-        rise = rapl.energy(rapl.zones[0], 100, 900, Interval(SECOND_US))
+        fall = rapl.energy(rapl.domains[0], 900, 100, Interval(SECOND_US))
+        rise = rapl.energy(rapl.domains[0], 100, 900, Interval(SECOND_US))
         assert (Rebaseline("reset"), Energy(800)) == (fall, rise)
 
     def test_each_socket_wraps_by_itself(self, tree):
         """Sockets may have ranges of their own, so differences are added and never counters."""
         tree.rapl(1, range_uj=RANGE_UJ)
-        tree.rapl(1, zone="intel-rapl:1", name="package-1", range_uj=SMALL_RANGE_UJ)
+        tree.rapl(1, domain="intel-rapl:1", name="package-1", range_uj=SMALL_RANGE_UJ)
         rapl = opened(tree)
         second = Interval(SECOND_US)
 
         drawn = [
-            rapl.energy(rapl.zones[0], RANGE_UJ - 10, 5, second),
-            rapl.energy(rapl.zones[1], SMALL_RANGE_UJ - 10, 7, second),
+            rapl.energy(rapl.domains[0], RANGE_UJ - 10, 5, second),
+            rapl.energy(rapl.domains[1], SMALL_RANGE_UJ - 10, 7, second),
         ]
         assert [Energy(15), Energy(17)] == drawn
 
     def test_more_than_any_processor_draws_is_a_new_baseline(self, package):
         """A counter that was set anew must not become 200 kJ of a pod."""
-        result = package.energy(package.zones[0], 10**9, 0, Interval(SECOND_US, 100))
+        result = package.energy(package.domains[0], 10**9, 0, Interval(SECOND_US, 100))
 
         assert Rebaseline("implausible") == result

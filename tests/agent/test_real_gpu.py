@@ -107,7 +107,7 @@ def test_cards_are_those_of_the_vendors_tool(nvml: Nvml) -> None:
 def test_the_counter_agrees_with_integrated_power_over_a_load(nvml: Nvml, load: None) -> None:
     """Power read ten times and once a second, and nvidia-smi's, against the counter."""
     gpu = nvml.gpus[0]
-    if gpu.zone.stream.source != COUNTER:
+    if gpu.domain.stream.source != COUNTER:
         pytest.skip(f"{gpu.model} has no energy counter")
     import pynvml
 
@@ -127,7 +127,7 @@ def test_the_counter_agrees_with_integrated_power_over_a_load(nvml: Nvml, load: 
         sampler.start()
     time.sleep(SECONDS)  # the load is real, and so is its time
     found = {name: sampler.end() for name, sampler in samplers.items()}
-    outcome = nvml.energy(gpu.zone, before, gpu.read(), Interval(SECONDS * 1_000_000))
+    outcome = nvml.energy(gpu.domain, before, gpu.read(), Interval(SECONDS * 1_000_000))
     assert isinstance(outcome, Energy)
     counted = outcome.microjoules / 1e6
 

@@ -25,7 +25,7 @@ from carbonaware_agent.settings import parse
 from carbonaware_agent.wiring import Parts, assemble
 from carbonaware_agent.workloads.pods import PodDirectory, parse_pod
 
-NODE = 'carbonaware_node_energy_joules_total{zone="package-0",source="rapl",boundary="chip"}'
+NODE = 'carbonaware_node_energy_joules_total{domain="package-0",source="rapl",boundary="chip"}'
 POD = f"kubepods/burstable/pod{a_uid(1)}"
 DRAWN_UJ = 20_000_000
 
@@ -204,7 +204,7 @@ class TestFiles:
         assert "0" == agent.success("cpu")
 
         agent.work()
-        system = 'carbonaware_node_attributed_joules_total{zone="package",component="system"}'
+        system = 'carbonaware_node_attributed_joules_total{domain="package",component="system"}'
         assert (2 * DRAWN_UJ, 0) == (agent.joules()[NODE], agent.joules()[system])
 
     @pytest.mark.parametrize("jump_uj", [10**12, -(10**8)])

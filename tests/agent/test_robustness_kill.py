@@ -12,7 +12,7 @@ import pytest
 from agent_builders import FakeApi, HostTree, a_fake_api, a_pod_manifest, a_uid, micro
 from agent_process import AgentProcess, a_kubeconfig
 
-NODE = 'carbonaware_node_energy_joules_total{zone="package-0",source="rapl",boundary="chip"}'
+NODE = 'carbonaware_node_energy_joules_total{domain="package-0",source="rapl",boundary="chip"}'
 KILLS = 200
 PODS = (1, 2)
 STEP_UJ = 123_457

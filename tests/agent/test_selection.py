@@ -1,4 +1,4 @@
-"""Which sensor a zone is read from, and what is counted while sensors vanish and return."""
+"""Which sensor a domain is read from, and what is counted while sensors vanish and return."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,25 +22,25 @@ from carbonaware_agent.host import Host
 from carbonaware_agent.readings import Readings
 from carbonaware_agent.settings import parse
 from carbonaware_agent.sources.selection import sensors
-from carbonaware_agent.sources.sensor import CHIP, PLATFORM, WALL, Stream, Zone
+from carbonaware_agent.sources.sensor import CHIP, PLATFORM, WALL, Domain, Stream
 from carbonaware_agent.sources.sensor_set import SensorSet
 from carbonaware_agent.wiring import assemble
 from carbonaware_agent.workloads.pods import PodDirectory
 
 TICKS = 50
-COUNTER = Zone("package-0", Stream("package", "rapl", CHIP), always_moves=True)
-SECOND_BEST = Zone("package-0", Stream("package", "hwmon", CHIP))
-MODEL = Zone("package", Stream("package", "shape", WALL))
-METER = Zone(PLATFORM, Stream(PLATFORM, "hwmon", WALL))
-GPU = Zone("gpu/0", Stream("gpu/0", "nvml_counter", CHIP))
+COUNTER = Domain("package-0", Stream("package", "rapl", CHIP), always_moves=True)
+SECOND_BEST = Domain("package-0", Stream("package", "hwmon", CHIP))
+MODEL = Domain("package", Stream("package", "shape", WALL))
+METER = Domain(PLATFORM, Stream(PLATFORM, "hwmon", WALL))
+GPU = Domain("gpu/0", Stream("gpu/0", "nvml_counter", CHIP))
 
 
 def sources(found: SensorSet) -> set[str]:
-    """Name, source and boundary of the zones in force, whether or not this machine has GPUs."""
+    """Name, source and boundary of the domains in force, whether or not this machine has GPUs."""
     return {
-        f"{zone.name}/{zone.stream.source}"
-        for sensor, zones in found.in_force.items()
-        for zone in zones
+        f"{domain.name}/{domain.stream.source}"
+        for sensor, domains in found.in_force.items()
+        for domain in domains
         if sensor.name != "nvml"
     } | {f"{name}/{source}" for name, source in found.keys if name in ("other", "package")}
 
@@ -66,7 +66,7 @@ class TestOrder:
 
         assert {"package-0/rapl"} == found(tree)
 
-    def test_each_zone_has_its_own_best_sensor(self, tree):
+    def test_each_domain_has_its_own_best_sensor(self, tree):
         """A socket that powercap lacks may be known to hwmon; a model is for whole packages."""
         tree.rapl(1, name="package-1")
         amd_energy(tree)
@@ -155,37 +155,37 @@ class TestFiles:
         assert {"package-0/rapl"} == sources(node.found)
 
     def test_what_works_is_not_given_up_for_what_is_looked_for(self, node):
-        """A zone that cannot be read in the moment of looking keeps the file that works."""
-        second = node.tree.rapl(1, zone="intel-rapl:1", name="package-1")
+        """A domain that cannot be read in the moment of looking keeps the file that works."""
+        second = node.tree.rapl(1, domain="intel-rapl:1", name="package-1")
         node = NodeOfFiles(node.tree)
         for value in range(2, 5):
-            node.tree.rapl(value, zone="intel-rapl:1", name="package-1")
+            node.tree.rapl(value, domain="intel-rapl:1", name="package-1")
             if value == 4:
                 second.with_name("name").write_text("unreadable")
             node.tick(30)
 
         assert {"package-1/rapl"} == sources(node.found)
 
-    def test_each_zone_of_a_sensor_is_looked_for(self, node):
+    def test_each_domain_of_a_sensor_is_looked_for(self, node):
         """Though the others of it work on."""
         first = node.tree.rapl(1)
-        node.tree.rapl(1, zone="intel-rapl:1", name="package-1")
+        node.tree.rapl(1, domain="intel-rapl:1", name="package-1")
         node = NodeOfFiles(node.tree)
         first.write_bytes(b"gone")
         for value in range(2, 9):
-            node.tree.rapl(value, zone="intel-rapl:1", name="package-1")
+            node.tree.rapl(value, domain="intel-rapl:1", name="package-1")
             node.tick(30)
         assert {"package-1/rapl"} == sources(node.found)
 
         for value in range(9, 12):
             node.tree.rapl(value)
-            node.tree.rapl(value, zone="intel-rapl:1", name="package-1")
+            node.tree.rapl(value, domain="intel-rapl:1", name="package-1")
             node.tick(30)
         assert {"package-0/rapl", "package-1/rapl"} == sources(node.found)
 
     def test_while_one_is_looked_for_another_can_be_given_up(self, node):
         """Looking opens the files of both anew, and must not make a dead counter look alive."""
-        node.tree.rapl(1, zone="intel-rapl:0:0", name="dram")
+        node.tree.rapl(1, domain="intel-rapl:0:0", name="dram")
         node = NodeOfFiles(node.tree)
         for value in range(2, 9):
             node.tree.rapl(value)
@@ -207,19 +207,19 @@ class TestFiles:
     @pytest.mark.parametrize(("factor", "more"), [(2, {"platform/rapl", "other/rapl"}), (0.5, {})])
     def test_psys_is_a_platform_after_a_minute_of_plausible_figures(self, tree, factor, more):
         """At first, and else, only the packages count."""
-        tree.rapl(1, zone="intel-rapl:1", name="psys")
+        tree.rapl(1, domain="intel-rapl:1", name="psys")
         node = NodeOfFiles(tree)
         for value in (10**6, 2 * 10**6):
             assert {"package-0/rapl"} == sources(node.found)
             node.tree.rapl(value)
-            node.tree.rapl(round(value * factor), zone="intel-rapl:1", name="psys")
+            node.tree.rapl(round(value * factor), domain="intel-rapl:1", name="psys")
             node.tick(60)
 
         assert {"package-0/rapl", *more} == sources(node.found)
 
         node.tree.hwmon(1, "power_meter", power1_average=100_000_000)
         node.tree.rapl(3 * 10**6)
-        node.tree.rapl(round(3 * 10**6 * factor), zone="intel-rapl:1", name="psys")
+        node.tree.rapl(round(3 * 10**6 * factor), domain="intel-rapl:1", name="psys")
         node.tick(60)
         # The machine's own meter is the better one.
         assert {"package-0/rapl", "platform/hwmon", "other/hwmon"} == sources(node.found)
@@ -228,8 +228,8 @@ class TestFiles:
 class Removable(FakeSensor):
     """A sensor of a device that can be taken away."""
 
-    def __init__(self, zone: Zone) -> None:
-        super().__init__(zone)
+    def __init__(self, domain: Domain) -> None:
+        super().__init__(domain)
         self.there = self.readable = True
 
     def look(self) -> "Removable | None":
@@ -256,7 +256,7 @@ class ChangingMachine(SimulatedMachine):
 
     @property
     def keys(self) -> set[tuple[str, str]]:
-        """The zones in force."""
+        """The domains in force."""
         return self.sensor_set.keys
 
     def readings(self) -> Readings:
@@ -296,7 +296,7 @@ def run(agent, machine) -> Callable[[int], None]:
 
 
 def counted(agent: AgentUnderTest) -> dict[str, int]:
-    return {source: zone.total_uj for (_, source), zone in agent.snapshot.zones.items()}
+    return {source: domain.total_uj for (_, source), domain in agent.snapshot.domains.items()}
 
 
 class TestHandover:
@@ -336,7 +336,7 @@ class TestHandover:
         run(130)
 
         assert {("package", "shape")} == machine.keys
-        assert agent.snapshot.zones["package", "shape"].total_uj > 0
+        assert agent.snapshot.domains["package", "shape"].total_uj > 0
 
     def test_a_stand_in_that_a_restart_replaces_is_a_counted_gap(
         self, agent, machine, run, tmp_path
@@ -367,7 +367,7 @@ class ChangingMeteredMachine(ChangingMachine):
         drawn = {GPU: gpu_uj, METER: package_uj + gpu_uj + other_uj}
         for sensor in self.removable:
             assert sensor.value is not None
-            sensor.value += drawn.get(sensor.zones[0], package_uj)
+            sensor.value += drawn.get(sensor.domains[0], package_uj)
         self.clock.advance(seconds)
 
 
@@ -378,7 +378,7 @@ def test_no_joule_is_counted_twice_and_none_lost_without_a_gap(chance):
     """Sensors vanish and return, reads fail and agents restart.
 
     Each part of each tick draws a power of 3 of its own, so that the digits of the sum over all
-    zones tell how often it was counted.
+    domains tell how often it was counted.
     """
     with TemporaryDirectory() as folder:
         machine = ChangingMeteredMachine()
@@ -396,7 +396,7 @@ def test_no_joule_is_counted_twice_and_none_lost_without_a_gap(chance):
                 machine.sensor_set = machine.opened()
                 agent = AgentUnderTest(machine, Path(folder))
 
-        left, digits = sum(zone.total_uj for zone in agent.snapshot.zones.values()), []
+        left, digits = sum(domain.total_uj for domain in agent.snapshot.domains.values()), []
         for _ in range(3 * TICKS):
             left, digit = divmod(left, 3)
             digits.append(digit)
@@ -431,7 +431,7 @@ class WholeAgent:
 
 
 def test_the_agent_goes_on_while_a_driver_goes_and_comes(tree, tmp_path):
-    """The package is what the meter shows meanwhile, and each second is in one zone only."""
+    """The package is what the meter shows meanwhile, and each second is in one domain only."""
     agent = WholeAgent(tree, tmp_path / "state")
     agent.run(10)
     without = agent.run(70, readable=False)
@@ -448,8 +448,10 @@ def test_the_agent_goes_on_while_a_driver_goes_and_comes(tree, tmp_path):
     }
     energy = "carbonaware_node_energy_joules_total"
     assert expected == {
-        zone: float(page[f'{energy}{{zone="{zone[0]}",source="{zone[1]}",boundary="{zone[2]}"}}'])
-        for zone in expected
+        domain: float(
+            page[f'{energy}{{domain="{domain[0]}",source="{domain[1]}",boundary="{domain[2]}"}}']
+        )
+        for domain in expected
     }
     platform = 'carbonaware_node_platform_energy_joules_total{source="hwmon",boundary="wall"}'
     assert sum(expected.values()) == float(page[platform])

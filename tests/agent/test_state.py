@@ -48,7 +48,7 @@ def epochs(agent: AgentUnderTest) -> set[str]:
 
 class TestForm:
     def test_a_snapshot_reads_back_as_it_was(self, agent, machine):
-        """Also while a zone cannot be read, and with pods that nobody described."""
+        """Also while a domain cannot be read, and with pods that nobody described."""
         machine.start(2)
         work(agent)
         agent.tick()

@@ -16,17 +16,17 @@ TOOLS = (AGENT, KEPLER, SCAPHANDRE, CEEMS)
 
 
 def is_gpu(kind: str) -> bool:
-    """Whether a zone kind is a GPU."""
+    """Whether a domain kind is a GPU."""
     return kind.startswith("gpu/")
 
 
 def compared(tool: str, kind: str) -> bool:
-    """Whether a tool's figures for pods contain a zone kind; CEEMS divides memory by its use."""
+    """Whether a tool's figures for pods contain a domain kind; CEEMS divides memory by its use."""
     return not is_gpu(kind) and (tool != CEEMS or kind == "package")
 
 
 def true_dynamic(truth: Truth, pods: Iterable[str], tool: str) -> float:
-    """True dynamic microjoules of pods in the zones that a tool divides."""
+    """True dynamic microjoules of pods in the domains that a tool divides."""
     names = set(pods)
     return sum(
         parts.dynamic
@@ -56,7 +56,7 @@ def _dynamic_on(page: Page) -> float:
 
 
 def agent_energy(outcome: Outcome, pod: Pod, component: str, *, gpu: bool = False) -> float:
-    """Microjoules that the agent attributed to a pod, on the CPU's zones or on GPUs.
+    """Microjoules that the agent attributed to a pod, on the CPU's domains or on GPUs.
 
     From the last value of each series, as a pod leaves the page ten minutes after its end.
     """
@@ -64,7 +64,7 @@ def agent_energy(outcome: Outcome, pod: Pod, component: str, *, gpu: bool = Fals
     total = 0.0
     for series, value in outcome.pod_totals.items():
         labels = dict(re.findall(r'(\w+)="([^"]*)"', series))
-        if (labels["pod_uid"], labels["component"], is_gpu(labels["zone"])) == (
+        if (labels["pod_uid"], labels["component"], is_gpu(labels["domain"])) == (
             uid,
             component,
             gpu,
@@ -74,7 +74,7 @@ def agent_energy(outcome: Outcome, pod: Pod, component: str, *, gpu: bool = Fals
 
 
 def gpu_kind(outcome: Outcome, pod: Pod) -> str:
-    """The zone kind of the GPU that a pod holds."""
+    """The domain kind of the GPU that a pod holds."""
     assert pod.gpu is not None
     return f"gpu/{outcome.scenario.machine.gpus[pod.gpu].uuid}"
 

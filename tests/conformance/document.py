@@ -22,7 +22,7 @@ agent was taken: a reading every second (their defaults are 5 to 30 s), a reader
 that never misses one, no rounding.
 
 ## What truth means here
-- The node's energy is what its zones drew, in whole microjoules.
+- The node's energy is what its domains drew, in whole microjoules.
 - A pod's **dynamic** energy is its share, by CPU time, of what the node drew beyond its idle power,
   in each quarter of a second.
 - **Idle** power has no true owner. It is reported apart; the agent's rule (what a pod reserved, or
@@ -107,7 +107,7 @@ sampled every ten seconds:
 ```
 
 ## The agent's books
-Residual: joules that are missing between zones and components, components and pods, pods and
+Residual: joules that are missing between domains and components, components and pods, pods and
 owners, from the page's exact decimals. Idle of pods: idle energy charged to pods over what the rule
 gives when idle power is known. Gaps told: intervals that the agent itself reports as unreadable or
 only estimated.

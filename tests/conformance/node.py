@@ -27,7 +27,7 @@ class Parts:
 class Reading:
     """Everything that can be read on the node at one instant; cumulative.
 
-    counters: microjoules by RAPL zone, None where the read fails. busy_us: of all processors, in
+    counters: microjoules by RAPL domain, None where the read fails. busy_us: of all processors, in
     the ticks of /proc/stat. pods: CPU time of the pods that are there now. slices: CPU time by
     QoS slice, ended pods included. gpu_uj: by UUID. gpu_watts: what each GPU draws at this instant;
     gpu_active: what of that each pod causes.
@@ -46,18 +46,18 @@ class Reading:
 
 @dataclass(slots=True)
 class Truth:
-    """What really happened so far. nodes: microjoules by zone kind. pods: by pod and zone kind.
+    """What really happened so far. nodes: microjoules by domain kind. pods: by pod and domain kind.
 
-    system: dynamic energy of the host's own processes by zone kind.
+    system: dynamic energy of the host's own processes by domain kind.
     """
 
     nodes: dict[str, int] = field(default_factory=dict)
     pods: dict[tuple[str, str], Parts] = field(default_factory=dict)
     system: dict[str, float] = field(default_factory=dict)
 
-    def of(self, pod: str, zone: str) -> Parts:
-        """The energy of a pod in a zone kind."""
-        return self.pods.setdefault((pod, zone), Parts())
+    def of(self, pod: str, domain: str) -> Parts:
+        """The energy of a pod in a domain kind."""
+        return self.pods.setdefault((pod, domain), Parts())
 
 
 @dataclass(slots=True)
@@ -76,11 +76,11 @@ class Node:
         self.scenario = scenario
         self.truth = Truth()
         machine = scenario.machine
-        self.zones = [f"package-{socket}" for socket in range(machine.sockets)]
+        self.domains = [f"package-{socket}" for socket in range(machine.sockets)]
         if machine.dram_watts is not None:
-            self.zones += [f"dram-{socket}" for socket in range(machine.sockets)]
+            self.domains += [f"dram-{socket}" for socket in range(machine.sockets)]
         self._second = 0.0
-        self._drawn = dict.fromkeys(self.zones, 0)
+        self._drawn = dict.fromkeys(self.domains, 0)
         self._gpu_drawn = {gpu.uuid: 0 for gpu in machine.gpus}
         self._used = {pod.name: 0 for pod in scenario.pods}
         self._daemons_us = 0
@@ -109,7 +109,9 @@ class Node:
         return Reading(
             second=self._second,
             counters={
-                zone: self._counter(zone) for zone in self.zones if self.scenario.knowledge.counters
+                domain: self._counter(domain)
+                for domain in self.domains
+                if self.scenario.knowledge.counters
             },
             # The kernel shows whole hundredths of a second.
             busy_us=(slices["kubepods"] + self._daemons_us) // 10_000 * 10_000,
@@ -131,14 +133,14 @@ class Node:
     def _runs(self, pod: Pod) -> bool:
         return pod.begin <= self._second and (pod.end is None or self._second < pod.end)
 
-    def _counter(self, zone: str) -> int | None:
+    def _counter(self, domain: str) -> int | None:
         failing = any(start <= self._second < end for start, end in self.scenario.unreadable)
-        if failing and self.scenario.failing in ("", zone):
+        if failing and self.scenario.failing in ("", domain):
             return None
         machine = self.scenario.machine
         # Sockets were not switched on together, so they do not wrap together.
-        begin_uj = machine.begin_uj + 2_000_000_000 * self.zones.index(zone)
-        return (begin_uj + self._drawn[zone]) % machine.range_uj
+        begin_uj = machine.begin_uj + 2_000_000_000 * self.domains.index(domain)
+        return (begin_uj + self._drawn[domain]) % machine.range_uj
 
     def _step(self) -> None:
         running = list(self.running())
@@ -171,13 +173,13 @@ class Node:
         return idle + (full - idle) * load
 
     def _draw(self, kind: str, load: float) -> int:
-        """Let the zones of a kind draw a step's energy, each socket the same."""
-        zones = [zone for zone in self.zones if zone.startswith(kind)]
-        part_uj = round(self._watts(kind, load) * _STEP_US / len(zones))
-        for zone in zones:
-            self._drawn[zone] += part_uj
-        self.truth.nodes[kind] = self.truth.nodes.get(kind, 0) + part_uj * len(zones)
-        return part_uj * len(zones)
+        """Let the domains of a kind draw a step's energy, each socket the same."""
+        domains = [domain for domain in self.domains if domain.startswith(kind)]
+        part_uj = round(self._watts(kind, load) * _STEP_US / len(domains))
+        for domain in domains:
+            self._drawn[domain] += part_uj
+        self.truth.nodes[kind] = self.truth.nodes.get(kind, 0) + part_uj * len(domains)
+        return part_uj * len(domains)
 
     def _divide_dynamic(
         self, kind: str, dynamic_uj: float, used: Mapping[str, int], busy_us: int
@@ -206,7 +208,7 @@ class Node:
         self._this_second = {}
 
     def _kinds(self) -> list[str]:
-        return sorted({zone.partition("-")[0] for zone in self.zones})
+        return sorted({domain.partition("-")[0] for domain in self.domains})
 
     def _holders(self) -> list[tuple[Gpu, list[Pod]]]:
         """Each GPU with the pods that hold it now."""

@@ -33,8 +33,8 @@ class NodeFiles:
         self.tree.busy(reading.busy_us // 10_000)
         if self._devices is not None:
             self._devices.show(reading)
-        for zone, value in reading.counters.items():
-            self._show_counter(zone, value)
+        for domain, value in reading.counters.items():
+            self._show_counter(domain, value)
         # Slices after pods, so that a tick in between would see a slice with at most its pods.
         for pod in self._scenario.pods:
             if pod.name in reading.pods:
@@ -47,12 +47,12 @@ class NodeFiles:
             self._there = set(reading.pods)
             self._stamp(reading)
 
-    def _show_counter(self, zone: str, value: int | None) -> None:
-        kind, socket = zone.split("-")
+    def _show_counter(self, domain: str, value: int | None) -> None:
+        kind, socket = domain.split("-")
         folder = f"intel-rapl:{socket}" if kind == "package" else f"intel-rapl:{socket}:0"
         machine = self._scenario.machine
-        name = zone if kind == "package" else kind
-        file = self.tree.rapl(value or 0, zone=folder, name=name, range_uj=machine.range_uj)
+        name = domain if kind == "package" else kind
+        file = self.tree.rapl(value or 0, domain=folder, name=name, range_uj=machine.range_uj)
         if value is None:
             self.tree.write(str(file.relative_to(self.tree.root)), "unreadable")
         if kind == "package" and machine.tells_maximum:

@@ -48,17 +48,18 @@ class Page:
             if "_joules_total{" in series
         }
 
-    def zone_kinds(self) -> set[str]:
-        """The kinds of zone whose energy was attributed."""
-        return {sample.labels["zone"] for sample in self.samples(ATTRIBUTED)}
+    def domain_kinds(self) -> set[str]:
+        """The kinds of domain whose energy was attributed."""
+        return {sample.labels["domain"] for sample in self.samples(ATTRIBUTED)}
 
     def node(self, kind: str) -> Decimal:
-        """The energy of all zones of one kind in joules."""
+        """The energy of all domains of one kind in joules."""
         return sum(
             (
                 sample.value
                 for sample in self.samples(NODE)
-                if sample.labels["zone"].partition("-")[0] == kind or sample.labels["zone"] == kind
+                if sample.labels["domain"].partition("-")[0] == kind
+                or sample.labels["domain"] == kind
             ),
             Decimal(0),
         )

@@ -53,17 +53,19 @@ class Outcome:
         """The state at the end."""
         return self.cuts[-1]
 
-    def zone_kinds(self) -> list[str]:
-        """The kinds of zone the node has."""
+    def domain_kinds(self) -> list[str]:
+        """The kinds of domain the node has."""
         return sorted(self.end.truth.nodes)
 
     def residual(self) -> Decimal:
         """Joules that the page's exact decimals do not account for; the sum of all its faults.
 
-        Zones against components, pods against components, owners against pods.
+        Domains against components, pods against components, owners against pods.
         """
         page = self.end.page
-        faults = [page.node(kind) - page.sum(ATTRIBUTED, zone=kind) for kind in page.zone_kinds()]
+        faults = [
+            page.node(kind) - page.sum(ATTRIBUTED, domain=kind) for kind in page.domain_kinds()
+        ]
         pods = sum(self.pod_totals.values(), Decimal(0))
         faults.append(
             pods

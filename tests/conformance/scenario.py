@@ -126,7 +126,7 @@ class Scenario:
     """What happens on a node.
 
     daemons: processors that the host itself keeps busy. unreadable: spans in which no counter can
-    be read, or with `failing` only those of that zone. killed: spans without agent. cuts: seconds
+    be read, or with `failing` only those of that domain. killed: spans without agent. cuts: seconds
     at which the state is noted. hour_at: second at which an hour ends.
     """
 

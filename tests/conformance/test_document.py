@@ -33,12 +33,12 @@ def test_a_scraper_takes_a_fall_for_a_new_beginning():
 
 
 @pytest.mark.parametrize(
-    ("name", "zone"),
+    ("name", "domain"),
     [("package-0", "package"), ("dram", "dram"), ("package-0-die-1", "package-0-die-1")],
 )
-def test_procfs_takes_only_one_number_off_a_zone(name, zone):
+def test_procfs_takes_only_one_number_off_a_domain(name, domain):
     """So dies keep names of their own."""
-    assert zone == procfs_zone(name)
+    assert domain == procfs_zone(name)
 
 
 def test_tables_are_aligned():

@@ -45,11 +45,11 @@ def each(scenarios: Sequence[Scenario]) -> pytest.MarkDecorator:
 @each([*SCENARIOS, *GPU_SCENARIOS])
 class TestEveryScenario:
     def test_no_microjoule_is_unaccounted_for(self, scenario):
-        """Zones are the sum of their components, components of their pods, owners of theirs."""
+        """Domains are the sum of their components, components of their pods, owners of theirs."""
         assert 0 == outcome_of(scenario).residual()
 
     def test_the_energy_of_the_node_is_exact(self, scenario):
-        """Whatever wraps, fails or is killed: what the zones drew is what the page says."""
+        """Whatever wraps, fails or is killed: what the domains drew is what the page says."""
         end = outcome_of(scenario).end
         shown = {kind: end.page.node(kind) for kind in end.truth.nodes}
 

@@ -73,7 +73,7 @@ def test_3_a_pod_that_used_only_a_gpu_stays_after_its_end():
             kepler_shows.append("inference" in kepler.pods())
 
     outcome = replay(Scenario("GPU only", (WORKER, pod), seconds=40, machine=A_GPU), look)
-    shown = outcome.end.page.sum(POD, pod="inference", zone="gpu/GPU-0")
+    shown = outcome.end.page.sum(POD, pod="inference", domain="gpu/GPU-0")
 
     assert shown > 20 * 300
     assert not any(kepler_shows)
@@ -137,17 +137,17 @@ TWINS = {"intel-rapl:0": "package-0", "intel-rapl-mmio:0": "package-0"}
 
 
 @pytest.mark.parametrize(
-    ("zones", "counted_by_name"),
+    ("domains", "counted_by_name"),
     [pytest.param(DIES, 0, id="dies"), pytest.param(TWINS, 2, id="MMIO twins")],
 )
-def test_7_zones_count_once_whatever_they_are_called(tmp_path, zones, counted_by_name):
+def test_7_domains_count_once_whatever_they_are_called(tmp_path, domains, counted_by_name):
     """Each die is a part of the package; a twin in the MMIO tree is the same package again."""
     tree = HostTree(tmp_path / "host")
     machine = SimulatedMachine()
 
     def draw(microjoules: int) -> None:
-        for folder, name in zones.items():
-            tree.rapl(microjoules, zone=folder, name=name)
+        for folder, name in domains.items():
+            tree.rapl(microjoules, domain=folder, name=name)
         machine.clock.advance(1)
 
     draw(1_000_000)
@@ -157,9 +157,9 @@ def test_7_zones_count_once_whatever_they_are_called(tmp_path, zones, counted_by
     agent.tick()
     shown = {series: value for series, value in agent.metrics().items() if series.startswith(NODE)}
 
-    parts = len(set(zones.values()))
+    parts = len(set(domains.values()))
     assert ["5.000000"] * parts == list(shown.values())
-    assert counted_by_name == [procfs_zone(name) for name in zones.values()].count("package")
+    assert counted_by_name == [procfs_zone(name) for name in domains.values()].count("package")
 
 
 class TestFurtherDefects:

@@ -73,7 +73,7 @@ class GpuNode:
 
     def pod_uj(self, pod: str, gpu: str) -> int:
         """What a pod was charged for a card."""
-        return total_uj(self.page(), POD_ENERGY, pod=pod, zone=f"gpu/{gpu}")
+        return total_uj(self.page(), POD_ENERGY, pod=pod, domain=f"gpu/{gpu}")
 
     def divided_by(self, method: str, gpu: str) -> bool:
         """Whether the agent says so."""

@@ -123,12 +123,12 @@ class TestWhoUsedIt:
             page, OWNER_ENERGY, owner_uid=uid
         )
         assert pytest.approx(expected_uj, rel=0.1) == total_uj(
-            page, POD_ENERGY, pod_uid=uid, zone="package", component="dynamic"
+            page, POD_ENERGY, pod_uid=uid, domain="package", component="dynamic"
         )
 
 
 def _dynamic_uj(agent: AgentPod, uid: str) -> int:
-    return agent.energy_uj(POD_ENERGY, pod_uid=uid, zone="package", component="dynamic")
+    return agent.energy_uj(POD_ENERGY, pod_uid=uid, domain="package", component="dynamic")
 
 
 class TestConservation:
@@ -174,7 +174,7 @@ class TestRights:
         assert {"0" * 16} == {status[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")}
         assert ("1", "2") == (status["NoNewPrivs"], status["Seccomp"])
         assert "0\t0\t0\t0" == status["Uid"]
-        assert 'zone="package-0",source="rapl"' in "".join(agent.page())
+        assert 'domain="package-0",source="rapl"' in "".join(agent.page())
 
     def test_the_agent_sees_neither_the_hosts_processes_nor_its_network(
         self, agent: AgentPod
@@ -243,7 +243,7 @@ class TestMemory:
             agent.cluster.apply([a_python_pod(name, fill, resources=resources)])
         agent.cluster.kubectl("wait", "--for=condition=Ready", "pod/asks-240", "pod/fills-60")
         asking, filling = (_uid(agent.cluster, name) for name in ("asks-240", "fills-60"))
-        # It takes a minute until a zone has shown a mean power to estimate its idle power from.
+        # It takes a minute until a domain has shown a mean power to estimate its idle power from.
         eventually(lambda: _idle_of_memory_uj(agent, asking), "memory's idle power is known", 90)
         eventually(lambda: _idle_of_memory_uj(agent, filling) > 60_000, "it was looked at", 60)
         before = [_idle_of_memory_uj(agent, uid) for uid in (asking, filling)]
@@ -257,7 +257,7 @@ class TestMemory:
 
 
 def _idle_of_memory_uj(agent: AgentPod, uid: str) -> int:
-    return agent.energy_uj(POD_ENERGY, pod_uid=uid, zone="dram", component="idle")
+    return agent.energy_uj(POD_ENERGY, pod_uid=uid, domain="dram", component="idle")
 
 
 def _memory_file(uid: str) -> str:

@@ -39,7 +39,7 @@ class Balance:
 
 @dataclass(slots=True)
 class Parts:
-    """What the measured zones drew in one tick.
+    """What the measured domains drew in one tick.
 
     complete: none of them waits for a reading. broken: the energy of one since its last reading
     is not known.

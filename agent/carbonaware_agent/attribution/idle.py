@@ -1,4 +1,4 @@
-"""The idle power of a zone: given, else learned from quiet moments, else estimated.
+"""The idle power of a domain: given, else learned from quiet moments, else estimated.
 
 It changes only when an accounting period closes, so that within a period every interval is
 divided by the same rule.
@@ -18,7 +18,7 @@ MEAN_WINDOW_US = 60_000_000
 
 @dataclass(slots=True)
 class IdlePower:
-    """Idle power of one zone kind and what is being learned about it. Power in microwatts.
+    """Idle power of one domain kind and what is being learned about it. Power in microwatts.
 
     in_force_uw: the value that divides energy now. origin: fixed, learned, estimated, unknown, or
     lowest, for the lowest 60 s mean of a device that was never without a holder.
@@ -91,7 +91,7 @@ class IdlePower:
         """Put the best value known into force; call it when a period closes.
 
         fixed_uw: set by the operator of the node or exact by construction of a model.
-        maximum_uw: the zone's maximum power, known or supposed; None before anything is known.
+        maximum_uw: the domain's maximum power, known or supposed; None before anything is known.
         """
         if fixed_uw is not None:
             self.in_force_uw, self.origin = fixed_uw, "fixed"

@@ -1,4 +1,4 @@
-"""The formula: one zone's energy over one interval, divided among pods, system and nobody.
+"""The formula: one domain's energy over one interval, divided among pods, system and nobody.
 
 Dynamic energy follows CPU time. Idle energy follows the idle policy; by default the larger of
 what a pod reserved and what it used, so that pods without requests do not ride for free.
@@ -62,9 +62,9 @@ class Attribution:
 def attribute(
     energy_uj: int, idle_uj: int, use: NodeUse, policy: IdlePolicy = IdlePolicy.REQUESTS
 ) -> Attribution:
-    """Divide a zone's energy; the parts sum to `energy_uj` exactly.
+    """Divide a domain's energy; the parts sum to `energy_uj` exactly.
 
-    idle_uj: what the zone would have drawn over the interval without work; more than the energy
+    idle_uj: what the domain would have drawn over the interval without work; more than the energy
     itself counts as all of it.
     """
     idle = min(energy_uj, idle_uj)
@@ -102,7 +102,7 @@ def _claims(use: NodeUse, policy: IdlePolicy) -> tuple[list[int], int]:
 
 
 def merge(earlier: NodeUse, later: NodeUse) -> NodeUse:
-    """The use over two adjoining intervals, for a zone that could not be read in between."""
+    """The use over two adjoining intervals, for a domain that could not be read in between."""
     pods = {pod.pod: pod for pod in earlier.pods}
     for pod in later.pods:
         before = pods.get(pod.pod)

@@ -8,7 +8,7 @@ from carbonaware_agent.calibration.errors import CalibrationError
 from carbonaware_agent.clock import Clock
 from carbonaware_agent.sources.cpu_time import CpuTime
 from carbonaware_agent.sources.model import MODELLED
-from carbonaware_agent.sources.sensor import PLATFORM, WALL, Energy, Interval, Sensor, Zone
+from carbonaware_agent.sources.sensor import PLATFORM, WALL, Domain, Energy, Interval, Sensor
 
 # A counter of 65 kJ wraps after 30 s at 2 kW; read every second, none can wrap unseen.
 _READ_SECONDS = 1.0
@@ -38,7 +38,7 @@ class _Reading:
 class Bench:
     """A machine whose power can be measured at any load.
 
-    sensors: those to read, each with the zones that are taken from it. load: makes a load of so
+    sensors: those to read, each with the domains that are taken from it. load: makes a load of so
     many percent for the length of a `with` block. sleep: lets seconds pass.
     Raises CalibrationError: nothing measures its packages, nor all of it.
     """
@@ -47,7 +47,7 @@ class Bench:
         self,
         clock: Clock,
         cpu_time: CpuTime,
-        sensors: Mapping[Sensor, Sequence[Zone]],
+        sensors: Mapping[Sensor, Sequence[Domain]],
         vcpus: int,
         *,
         load: Callable[[float], AbstractContextManager[object]],
@@ -55,8 +55,8 @@ class Bench:
     ) -> None:
         self._clock = clock
         self._cpu_time = cpu_time
-        self._zones = _zones_to_measure(sensors)
-        self._sensors = list({id(sensor): sensor for sensor, _ in self._zones}.values())
+        self._domains = _domains_to_measure(sensors)
+        self._sensors = list({id(sensor): sensor for sensor, _ in self._domains}.values())
         self._vcpus = vcpus
         self._load = load
         self._sleep = sleep
@@ -64,12 +64,12 @@ class Bench:
     @property
     def source(self) -> str:
         """Where the energy is read: rapl, for example."""
-        return self._zones[0][1].stream.source
+        return self._domains[0][1].stream.source
 
     @property
     def boundary(self) -> str:
         """Chip or wall."""
-        return self._zones[0][1].stream.boundary
+        return self._domains[0][1].stream.boundary
 
     def measure(self, percent: float, *, settle_seconds: float, seconds: float) -> Measurement:
         """Make a load, let temperature and clock rates settle, then measure.
@@ -103,32 +103,34 @@ class Bench:
     def _energy_uj(self, before: _Reading, after: _Reading) -> int:
         interval = Interval(after.boottime_us - before.boottime_us)
         total_uj = 0
-        for sensor, zone in self._zones:
-            if zone.name not in before.raw or zone.name not in after.raw:
-                raise CalibrationError(f"the counter of {zone.name} cannot be read any more")
-            outcome = sensor.energy(zone, before.raw[zone.name], after.raw[zone.name], interval)
+        for sensor, domain in self._domains:
+            if domain.name not in before.raw or domain.name not in after.raw:
+                raise CalibrationError(f"the counter of {domain.name} cannot be read any more")
+            outcome = sensor.energy(
+                domain, before.raw[domain.name], after.raw[domain.name], interval
+            )
             if not isinstance(outcome, Energy):
                 raise CalibrationError(
-                    f"the counter of {zone.name} was set anew ({outcome.reason})"
+                    f"the counter of {domain.name} was set anew ({outcome.reason})"
                 )
             total_uj += outcome.microjoules
         return total_uj
 
 
-def _zones_to_measure(
-    sensors: Mapping[Sensor, Sequence[Zone]],
-) -> list[tuple[Sensor, Zone]]:
+def _domains_to_measure(
+    sensors: Mapping[Sensor, Sequence[Domain]],
+) -> list[tuple[Sensor, Domain]]:
     """The packages, or a meter of the whole machine where nothing measures them."""
-    found = [(sensor, zone) for sensor, zones in sensors.items() for zone in zones]
+    found = [(sensor, domain) for sensor, domains in sensors.items() for domain in domains]
     measured = [each for each in found if each[1].stream.source not in MODELLED]
-    packages = [each for each in measured if each[1].stream.zone == "package"]
+    packages = [each for each in measured if each[1].stream.domain == "package"]
     meters = [
         each
         for each in measured
-        if (each[1].stream.zone, each[1].stream.boundary) == (PLATFORM, WALL)
+        if (each[1].stream.domain, each[1].stream.boundary) == (PLATFORM, WALL)
     ]
     if not packages and not meters:
-        sources = ", ".join(sorted({zone.stream.source for _, zone in found})) or "none"
+        sources = ", ".join(sorted({domain.stream.source for _, domain in found})) or "none"
         raise CalibrationError(
             "no counter of the packages' energy can be read here, and a model cannot be "
             f"calibrated on itself (source found: {sources}); run as root on a machine that has "

@@ -28,7 +28,7 @@ class CardFacts:
 
 @dataclass(frozen=True, slots=True)
 class GpuPicture:
-    """All GPUs at one moment, by zone. unresolved: devices that pods hold and nobody can place."""
+    """All GPUs at one moment, by domain. unresolved: devices of pods that nobody can place."""
 
     holdings: Mapping[str, Holding] = field(default_factory=dict)
     facts: Mapping[str, CardFacts] = field(default_factory=dict)

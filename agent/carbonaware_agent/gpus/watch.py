@@ -143,8 +143,8 @@ class GpuWatch:
 
     def _show(self, joined: Joined) -> None:
         self.picture = GpuPicture(
-            {gpu.zone.name: self._holding(gpu, layout, joined) for gpu, layout in self._cards},
-            {gpu.zone.name: self._facts(gpu) for gpu, _ in self._cards},
+            {gpu.domain.name: self._holding(gpu, layout, joined) for gpu, layout in self._cards},
+            {gpu.domain.name: self._facts(gpu) for gpu, _ in self._cards},
             len(joined.unresolved),
         )
 

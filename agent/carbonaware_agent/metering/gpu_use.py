@@ -12,7 +12,7 @@ from carbonaware_agent.sources.sensor import Stream
 
 def is_gpu(stream: Stream) -> bool:
     """Whether a stream is a GPU's."""
-    return stream.zone.startswith("gpu/")
+    return stream.domain.startswith("gpu/")
 
 
 class GpuUse:
@@ -23,25 +23,29 @@ class GpuUse:
         self._picture = picture
 
     def advance(self, use: NodeUse, duration_us: int, boottime_us: int) -> dict[str, NodeUse]:
-        """The use of each GPU's zone over the interval that ends now, by zone.
+        """The use of each GPU's domain over the interval that ends now, by domain.
 
         use: of the node over that interval, with pods that ended in it.
         """
-        zones = {zone.stream.zone for zone in self._snapshot.zones.values() if is_gpu(zone.stream)}
-        if not zones:
+        domains = {
+            domain.stream.domain
+            for domain in self._snapshot.domains.values()
+            if is_gpu(domain.stream)
+        }
+        if not domains:
             return {}
         present_us = {pod.pod: pod.present_us for pod in use.pods}
         gone = {pod for pod in present_us if self._snapshot.pods[pod].ended_us == boottime_us}
         picture = self._picture()
         holdings = self._snapshot.holdings
-        for zone in zones:
-            last = holdings.get(zone, Holding())
+        for domain in domains:
+            last = holdings.get(domain, Holding())
             # Without a picture, as right after a restart, who held a GPU holds it still.
-            now = last if picture is None else picture.holdings.get(zone, Holding())
+            now = last if picture is None else picture.holdings.get(domain, Holding())
             if self._namesake(last, now, present_us.keys() - gone):
                 now = last
-            holdings[zone] = _settled(last, now, present_us, gone)
-        return {zone: device_use(holdings[zone], present_us, duration_us) for zone in zones}
+            holdings[domain] = _settled(last, now, present_us, gone)
+        return {domain: device_use(holdings[domain], present_us, duration_us) for domain in domains}
 
     def _namesake(self, last: Holding, now: Holding, living: Collection[str]) -> bool:
         """Whether a device seems to have passed to a pod of the same name while the first lives.

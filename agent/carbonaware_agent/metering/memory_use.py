@@ -10,7 +10,7 @@ from carbonaware_agent.attribution.shares import NodeUse, PodUse
 from carbonaware_agent.saved.snapshot import Snapshot
 from carbonaware_agent.workloads.pods import PodDirectory
 
-_ZONE = "dram"
+_DOMAIN = "dram"
 # At 250 pods a look costs 2.1 ms: 0.01 % of a core every 20 s, but 40 % of the budget every second.
 _LOOK_EVERY_US = 20 * 1_000_000
 
@@ -37,11 +37,11 @@ class MemoryUse:
         self._looked_us: int | None = None
 
     def advance(self, use: NodeUse, duration_us: int, boottime_us: int) -> dict[str, NodeUse]:
-        """The use of the dram zone over the interval that ends now; empty on a node without one.
+        """The use of the dram domain over the interval that ends now; empty on a node without one.
 
         use: of the node over that interval, with pods that ended in it.
         """
-        if all(zone.stream.zone != _ZONE for zone in self._snapshot.zones.values()):
+        if all(domain.stream.domain != _DOMAIN for domain in self._snapshot.domains.values()):
             return {}
         if self._looked_us is None or boottime_us - self._looked_us >= _LOOK_EVERY_US:
             # Pods that ended keep what they had, as their last interval is still to be divided.
@@ -61,4 +61,4 @@ class MemoryUse:
             ]
         )
         allocatable_kib = self._directory.allocatable_kib or self._total_kib
-        return {_ZONE: NodeUse(pods, use.busy_us, allocatable_kib * duration_us, binding=True)}
+        return {_DOMAIN: NodeUse(pods, use.busy_us, allocatable_kib * duration_us, binding=True)}

@@ -12,11 +12,11 @@ from carbonaware_agent.attribution.idle import IdlePower
 from carbonaware_agent.attribution.periods import crossed, weights
 from carbonaware_agent.attribution.shares import Attribution, IdlePolicy, attribute
 from carbonaware_agent.gpus.holdings import GpuPicture
+from carbonaware_agent.metering.domains import DomainEnergy, Portion
 from carbonaware_agent.metering.gpu_use import GpuUse, is_gpu
 from carbonaware_agent.metering.memory_use import MemoryUse
 from carbonaware_agent.metering.owners import OwnerSeries
 from carbonaware_agent.metering.usage import PodUsage
-from carbonaware_agent.metering.zones import Portion, ZoneEnergy
 from carbonaware_agent.readings import Readings
 from carbonaware_agent.saved.snapshot import AttributedRecord, SeriesRecord, Snapshot
 from carbonaware_agent.sources.model import supposed_maximum
@@ -58,14 +58,14 @@ class Meter:
         self._directory = directory
         self._rules = rules
         self._usage = PodUsage(snapshot, owners, directory, rules.vcpus)
-        self._zones = ZoneEnergy(snapshot, rules.vcpus)
+        self._domains = DomainEnergy(snapshot, rules.vcpus)
         self._gpus = GpuUse(snapshot, gpus)
         self._memory = MemoryUse(snapshot, directory, memory, rules.memory_kib)
 
     def begin(self, readings: Readings) -> None:
         """Take readings as a baseline, in a boot of which nothing was saved."""
         self._usage.begin(readings.cgroups)
-        self._zones.begin(readings)
+        self._domains.begin(readings)
         self._at(readings)
 
     def tick(self, readings: Readings) -> None:
@@ -82,7 +82,7 @@ class Meter:
         )
         own = self._gpus.advance(use, duration_us, readings.boottime_us)
         own |= self._memory.advance(use, duration_us, readings.boottime_us)
-        portions = self._zones.advance(readings, use, own)
+        portions = self._domains.advance(readings, use, own)
         longest_us = max([duration_us, *(portion.duration_us for portion in portions)])
         starts = crossed(
             readings.wall_us - longest_us,
@@ -103,7 +103,7 @@ class Meter:
             snapshot.busy_us = readings.busy_us
 
     def _count(self, portions: Iterable[Portion], starts: Sequence[int], wall_us: int) -> None:
-        """Add every portion to the totals of zones, pods and owners.
+        """Add every portion to the totals of domains, pods and owners.
 
         starts: the accounting periods that the portions lie in.
         """
@@ -112,12 +112,12 @@ class Meter:
             idle = self._idle(portion)
             attribution = attribute(
                 portion.energy_uj,
-                # Zones that failed a while ago come alone, over an interval of their own.
-                idle.energy_uj(portion.duration_us) * portion.zones // portion.alike,
+                # Domains that failed a while ago come alone, over an interval of their own.
+                idle.energy_uj(portion.duration_us) * portion.domains // portion.alike,
                 portion.use,
                 self._rules.idle_policy,
             )
-            self._count_zone(portion.stream, attribution)
+            self._count_domain(portion.stream, attribution)
             gains = self._count_pods(portion, attribution)
             if len(growth) == 1:
                 growth[0][1].extend(gains)
@@ -130,8 +130,8 @@ class Meter:
                     increments.append((series, part))
         self._owners.grow(growth)
 
-    def _count_zone(self, stream: Stream, attribution: Attribution) -> None:
-        record = self._snapshot.attributed.setdefault(stream.zone, AttributedRecord())
+    def _count_domain(self, stream: Stream, attribution: Attribution) -> None:
+        record = self._snapshot.attributed.setdefault(stream.domain, AttributedRecord())
         record.dynamic_uj += sum(attribution.dynamic_uj)
         record.idle_uj += sum(attribution.idle_uj)
         record.system_uj += attribution.system_uj
@@ -173,7 +173,7 @@ class Meter:
                 self._revise(idle, portion)
 
     def _revise(self, idle: IdlePower, portion: Portion) -> None:
-        stated = self._rules.idle_uw if portion.stream.zone == "package" else None
+        stated = self._rules.idle_uw if portion.stream.domain == "package" else None
         fixed = portion.of_all(portion.idle_uw) if stated is None else stated
         maximum_uw = portion.of_all(portion.maximum_uw)
         if not maximum_uw:

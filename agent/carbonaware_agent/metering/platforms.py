@@ -6,12 +6,12 @@ from carbonaware_agent.attribution.balance import Parts
 from carbonaware_agent.saved.snapshot import PlatformRecord, Snapshot
 from carbonaware_agent.sources.sensor import (
     PLATFORM,
+    Domain,
     Energy,
     Interval,
     Key,
     Reading,
     Rebaseline,
-    Zone,
 )
 
 
@@ -28,7 +28,7 @@ class Platforms:
         self._complete.clear()
         gaps = []
         for reading in readings:
-            stream = reading.zone.stream
+            stream = reading.domain.stream
             record = platforms.setdefault(stream.source, PlatformRecord(stream))
             reason = _advance(record, reading, boottime_us)
             if reason is not None:
@@ -44,15 +44,15 @@ class Platforms:
             if (PLATFORM, source) not in staying:
                 record.raw = None
 
-    def complete(self, rest: Zone) -> bool:
+    def complete(self, rest: Domain) -> bool:
         """Whether the rest's platform and all parts were read in this tick."""
         return self._complete[rest.stream.source]
 
-    def begin(self, rest: Zone) -> None:
-        """Begin a rest zone now, with what is owed from before."""
+    def begin(self, rest: Domain) -> None:
+        """Begin a rest domain now, with what is owed from before."""
         self._snapshot.platforms[rest.stream.source].balance.forget()
 
-    def energy(self, rest: Zone) -> Energy | Rebaseline:
+    def energy(self, rest: Domain) -> Energy | Rebaseline:
         """The rest's energy since it was last settled, or begun."""
         record = self._snapshot.platforms[rest.stream.source]
         if record.balance.broken:
@@ -73,7 +73,7 @@ def _advance(record: PlatformRecord, reading: Reading, boottime_us: int) -> str 
         return None
     duration_us = boottime_us - read_us
     interval = Interval(duration_us, record.power_uw / 1e6)
-    match reading.sensor.energy(reading.zone, before, reading.raw, interval):
+    match reading.sensor.energy(reading.domain, before, reading.raw, interval):
         case Rebaseline(reason):
             return reason
         case Energy(energy_uj):

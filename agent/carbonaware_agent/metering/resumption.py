@@ -15,14 +15,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """This machine now. zones: name and source of each zone that will be read."""
+    """This machine now. domains: name and source of each domain that will be read."""
 
     boot_id: str
     processor: str
     boottime_us: int
     wall_us: int
     period_us: int
-    zones: Collection[tuple[str, str]]
+    domains: Collection[tuple[str, str]]
 
 
 def resume(saved: Snapshot | None, journal: Journal, machine: Machine) -> tuple[Snapshot, bool]:
@@ -57,17 +57,17 @@ def resume(saved: Snapshot | None, journal: Journal, machine: Machine) -> tuple[
 def _retire(snapshot: Snapshot, machine: Machine, *, goes_on: bool) -> None:
     """Forget raw values that mean nothing any more.
 
-    A zone that another sensor stood in for must not be counted twice when it comes back.
+    A domain that another sensor stood in for must not be counted twice when it comes back.
     """
-    for key, zone in snapshot.zones.items():
-        if not goes_on or key not in machine.zones:
-            if goes_on and zone.raw is not None:
+    for key, domain in snapshot.domains.items():
+        if not goes_on or key not in machine.domains:
+            if goes_on and domain.raw is not None:
                 gap = (key[0], "lost")
                 snapshot.gaps[gap] = snapshot.gaps.get(gap, 0) + 1
-            zone.raw = zone.missed = None
-            zone.power_uw = 0
+            domain.raw = domain.missed = None
+            domain.power_uw = 0
     for source, platform in snapshot.platforms.items():
-        if not goes_on or (PLATFORM, source) not in machine.zones:
+        if not goes_on or (PLATFORM, source) not in machine.domains:
             platform.raw = None
 
 

@@ -67,10 +67,10 @@ class PodUsage:
     def forget_ended(self, boottime_us: int) -> None:
         """Drop pods that ended ten minutes ago; those without a known owner six hours ago.
 
-        None is dropped while a zone cannot be read, as part of its energy will be theirs.
+        None is dropped while a domain cannot be read, as part of its energy will be theirs.
         """
         pods = self._snapshot.pods
-        if any(zone.missed for zone in self._snapshot.zones.values()):
+        if any(domain.missed for domain in self._snapshot.domains.values()):
             return
         for cgroup, pod in list(pods.items()):
             if pod.ended_us is None:

@@ -15,8 +15,8 @@ from carbonaware_agent.workloads.pods import Owner
 
 
 @dataclass(slots=True)
-class ZoneRecord:
-    """A zone of the node.
+class DomainRecord:
+    """A domain of the node.
 
     raw: the sensor's value at its last good reading, at `read_us` of the boot's clock; None when
     that sensor was not read by the last agent or in this boot. total_uj: energy since the record
@@ -34,7 +34,7 @@ class ZoneRecord:
 
 @dataclass(slots=True)
 class PlatformRecord:
-    """A meter of the whole node. raw, read_us, power_uw: as of a zone.
+    """A meter of the whole node. raw, read_us, power_uw: as of a domain.
 
     total_uj: its energy over all intervals in which its parts were known as well, so that it is
     what they drew and the rest, less what the balance owes.
@@ -50,7 +50,7 @@ class PlatformRecord:
 
 @dataclass(slots=True)
 class AttributedRecord:
-    """Where a zone kind's energy went, in microjoules; the four sum to the zones' totals."""
+    """Where a domain kind's energy went, in microjoules; the four sum to the domains' totals."""
 
     dynamic_uj: int = 0
     idle_uj: int = 0
@@ -97,7 +97,7 @@ SeriesKey = tuple[Owner, Stream]
 class Snapshot:
     """The state of one node at one tick. open_us: start of the accounting period that is open.
 
-    zones: by name and source. platforms: by source.
+    domains: by name and source. platforms: by source.
     """
 
     boot_id: str
@@ -108,7 +108,7 @@ class Snapshot:
     saves: int = 0
     busy_us: int = 0
     processor: str = ""
-    zones: dict[tuple[str, str], ZoneRecord] = field(default_factory=dict)
+    domains: dict[tuple[str, str], DomainRecord] = field(default_factory=dict)
     platforms: dict[str, PlatformRecord] = field(default_factory=dict)
     attributed: dict[str, AttributedRecord] = field(default_factory=dict)
     idle: dict[Stream, IdlePower] = field(default_factory=dict)

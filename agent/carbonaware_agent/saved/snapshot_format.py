@@ -18,17 +18,17 @@ from carbonaware_agent.attribution.shares import NodeUse, PodUse
 from carbonaware_agent.attribution.tails import ParentSlice
 from carbonaware_agent.saved.snapshot import (
     AttributedRecord,
+    DomainRecord,
     PlatformRecord,
     PodRecord,
     SeriesKey,
     SeriesRecord,
     Snapshot,
-    ZoneRecord,
 )
 from carbonaware_agent.sources.sensor import Stream
 from carbonaware_agent.workloads.pods import Owner
 
-_VERSION = 3
+_VERSION = 4
 # Rows of things that are gone, below which it is not worth to make all text anew.
 _SURPLUS = 100
 _json = json.JSONEncoder(separators=(",", ":")).encode
@@ -140,12 +140,12 @@ def _head(snapshot: Snapshot) -> dict[str, Any]:
         "saves": snapshot.saves,
         "busy_us": snapshot.busy_us,
         "processor": snapshot.processor,
-        "zones": [[key, *_zone_row(zone)] for key, zone in snapshot.zones.items()],
+        "domains": [[key, *_domain_row(domain)] for key, domain in snapshot.domains.items()],
         "platforms": [_platform_row(platform) for platform in snapshot.platforms.values()],
         "attributed": [[kind, *_values(record)] for kind, record in snapshot.attributed.items()],
         "idle": [[stream, *_values(idle)] for stream, idle in snapshot.idle.items()],
         "gaps": [[key, count] for key, count in snapshot.gaps.items()],
-        "holdings": [[zone, *astuple(holding)] for zone, holding in snapshot.holdings.items()],
+        "holdings": [[domain, *astuple(holding)] for domain, holding in snapshot.holdings.items()],
         "slices": [[name, *_values(parent)] for name, parent in snapshot.slices.items()],
     }
 
@@ -155,14 +155,14 @@ def _values(record: Any) -> list[Any]:
     return [getattr(record, name) for name in record.__slots__]
 
 
-def _zone_row(zone: ZoneRecord) -> list[Any]:
-    missed = zone.missed and [
-        zone.missed.pods,
-        zone.missed.busy_us,
-        zone.missed.allocatable_us,
-        zone.missed.binding,
+def _domain_row(domain: DomainRecord) -> list[Any]:
+    missed = domain.missed and [
+        domain.missed.pods,
+        domain.missed.busy_us,
+        domain.missed.allocatable_us,
+        domain.missed.binding,
     ]
-    return [zone.stream, zone.raw, zone.read_us, zone.total_uj, zone.power_uw, missed]
+    return [domain.stream, domain.raw, domain.read_us, domain.total_uj, domain.power_uw, missed]
 
 
 def _platform_row(platform: PlatformRecord) -> list[Any]:
@@ -203,12 +203,12 @@ def _snapshot(document: dict[str, Any]) -> Snapshot:
         saves=document["saves"],
         busy_us=document["busy_us"],
         processor=document["processor"],
-        zones={(name, source): _zone(*row) for (name, source), *row in document["zones"]},
+        domains={(name, source): _domain(*row) for (name, source), *row in document["domains"]},
         platforms={row[0][1]: _platform(*row) for row in document["platforms"]},
         attributed={kind: AttributedRecord(*row) for kind, *row in document["attributed"]},
         idle={Stream(*stream): IdlePower(*row) for stream, *row in document["idle"]},
-        gaps={(zone, reason): count for (zone, reason), count in document["gaps"]},
-        holdings={zone: _holding(*row) for zone, *row in document["holdings"]},
+        gaps={(domain, reason): count for (domain, reason), count in document["gaps"]},
+        holdings={domain: _holding(*row) for domain, *row in document["holdings"]},
         slices={name: ParentSlice(*row) for name, *row in document["slices"]},
         pods={row[0]: _pod(row, owners, streams) for row in document["pods"]},
         series={
@@ -219,11 +219,11 @@ def _snapshot(document: dict[str, Any]) -> Snapshot:
     )
 
 
-def _zone(
+def _domain(
     stream: list[str], raw: int | None, read_us: int, total_uj: int, power_uw: int, missed: Any
-) -> ZoneRecord:
+) -> DomainRecord:
     use = missed and NodeUse(tuple(PodUse(*pod) for pod in missed[0]), *missed[1:])
-    return ZoneRecord(Stream(*stream), raw, read_us, total_uj, power_uw, use)
+    return DomainRecord(Stream(*stream), raw, read_us, total_uj, power_uw, use)
 
 
 def _platform(

@@ -18,7 +18,7 @@ _END = "# EOF\n"
 
 @dataclass(frozen=True, slots=True)
 class AgentHealth:
-    """What the agent says about itself. model_errors: relative error by (zone, source)."""
+    """What the agent says about itself. model_errors: relative error by (domain, source)."""
 
     collected: Mapping[str, Collected]
     tick_lag_seconds: float
@@ -74,50 +74,54 @@ def accounting(
 
 
 def _node_rows(snapshot: Snapshot) -> dict[Family, Iterable[Row]]:
-    zones = [
+    domains = [
         ((name, record.stream.source, record.stream.boundary), record)
-        for (name, _), record in snapshot.zones.items()
+        for (name, _), record in snapshot.domains.items()
     ]
     return {
-        families.NODE_ENERGY: [(*zone, _decimal(record.total_uj)) for zone, record in zones],
+        families.NODE_ENERGY: [(*domain, _decimal(record.total_uj)) for domain, record in domains],
         families.NODE_PLATFORM: [
             (*platform.stream[1:], _decimal(platform.total_uj))
             for platform in snapshot.platforms.values()
         ],
         families.NODE_POWER: [
-            (*zone, _decimal(record.power_uw)) for zone, record in zones if record.raw is not None
+            (*domain, _decimal(record.power_uw))
+            for domain, record in domains
+            if record.raw is not None
         ],
         families.NODE_IDLE_POWER: [
             (*stream, idle.origin, _decimal(idle.in_force_uw))
             for stream, idle in snapshot.idle.items()
         ],
         families.NODE_ATTRIBUTED: [
-            (zone, component, _decimal(getattr(record, f"{component}_uj")))
-            for zone, record in snapshot.attributed.items()
+            (domain, component, _decimal(getattr(record, f"{component}_uj")))
+            for domain, record in snapshot.attributed.items()
             for component in ("dynamic", "idle", "system", "unallocated")
         ],
     }
 
 
 def _gpu_rows(snapshot: Snapshot, gpus: GpuPicture) -> dict[Family, Iterable[Row]]:
-    cards = {zone: (facts.uuid, facts.model) for zone, facts in gpus.facts.items()}
+    cards = {domain: (facts.uuid, facts.model) for domain, facts in gpus.facts.items()}
     energy_uj, power_uw = dict.fromkeys(cards, 0), dict.fromkeys(cards, 0)
     # A card may have been measured by its power before it was by its counter.
-    for (zone, _), record in snapshot.zones.items():
-        if zone in cards:
-            energy_uj[zone] += record.total_uj
-            power_uw[zone] += record.power_uw
+    for (domain, _), record in snapshot.domains.items():
+        if domain in cards:
+            energy_uj[domain] += record.total_uj
+            power_uw[domain] += record.power_uw
     return {
-        families.GPU_ENERGY: [(*card, _decimal(energy_uj[zone])) for zone, card in cards.items()],
-        families.GPU_POWER: [(*card, _decimal(power_uw[zone])) for zone, card in cards.items()],
+        families.GPU_ENERGY: [
+            (*card, _decimal(energy_uj[domain])) for domain, card in cards.items()
+        ],
+        families.GPU_POWER: [(*card, _decimal(power_uw[domain])) for domain, card in cards.items()],
         families.GPU_UTILIZATION: [
-            (*cards[zone], str(facts.utilization))
-            for zone, facts in gpus.facts.items()
+            (*cards[domain], str(facts.utilization))
+            for domain, facts in gpus.facts.items()
             if facts.utilization is not None
         ],
         families.GPU_DIVISION: [
-            (card[0], snapshot.holdings.get(zone, Holding()).method, "1")
-            for zone, card in cards.items()
+            (card[0], snapshot.holdings.get(domain, Holding()).method, "1")
+            for domain, card in cards.items()
         ],
         families.UNRESOLVED_DEVICES: [(str(gpus.unresolved),)] if cards else [],
     }
@@ -141,7 +145,7 @@ def _pods(snapshot: Snapshot) -> Iterator[Row]:
         identity = (pod.namespace, pod.name, pod.uid)
         for stream, parts in pod.energy.items():
             for component, energy_uj in zip(("dynamic", "idle"), parts, strict=True):
-                yield (*identity, stream.zone, component, stream.source, _decimal(energy_uj))
+                yield (*identity, stream.domain, component, stream.source, _decimal(energy_uj))
 
 
 def _series(snapshot: Snapshot) -> Iterator[tuple[SeriesKey, str, int]]:

@@ -39,14 +39,14 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-_ZONE = ("zone", "source", "boundary")
-_OWNER = ("namespace", "owner_kind", "owner_name", "owner_uid", *_ZONE, "epoch")
+_DOMAIN = ("domain", "source", "boundary")
+_OWNER = ("namespace", "owner_kind", "owner_name", "owner_uid", *_DOMAIN, "epoch")
 
 NODE_ENERGY = Family(
     "carbonaware_node_energy_joules_total",
     "counter",
-    _ZONE,
-    "Energy of a zone of the node in joules.",
+    _DOMAIN,
+    "Energy of a domain of the node in joules.",
 )
 NODE_PLATFORM = Family(
     "carbonaware_node_platform_energy_joules_total",
@@ -57,25 +57,25 @@ NODE_PLATFORM = Family(
 NODE_POWER = Family(
     "carbonaware_node_power_watts",
     "gauge",
-    _ZONE,
-    "Mean power of a zone over the last interval in watts.",
+    _DOMAIN,
+    "Mean power of a domain over the last interval in watts.",
 )
 NODE_IDLE_POWER = Family(
     "carbonaware_node_idle_power_watts",
     "gauge",
-    (*_ZONE, "origin"),
+    (*_DOMAIN, "origin"),
     "Idle power in watts by which energy is divided now, and where it comes from.",
 )
 NODE_ATTRIBUTED = Family(
     "carbonaware_node_attributed_joules_total",
     "counter",
-    ("zone", "component"),
-    "Energy in joules by where it went; the components sum to the zones of that kind.",
+    ("domain", "component"),
+    "Energy in joules by where it went; the components sum to the domains of that kind.",
 )
 POD_ENERGY = Family(
     "carbonaware_pod_energy_joules_total",
     "counter",
-    ("namespace", "pod", "pod_uid", "zone", "component", "source"),
+    ("namespace", "pod", "pod_uid", "domain", "component", "source"),
     "Energy of a pod in joules.",
 )
 OWNER_ENERGY = Family(
@@ -89,7 +89,7 @@ GPU_ENERGY = Family(
     "carbonaware_gpu_energy_joules_total",
     "counter",
     _CARD,
-    "Energy of a GPU in joules; the same as of its zone.",
+    "Energy of a GPU in joules; the same as of its domain.",
 )
 GPU_POWER = Family(
     "carbonaware_gpu_power_watts",
@@ -137,14 +137,14 @@ TICK_LAG = Family(
 GAPS = Family(
     "carbonaware_agent_gaps_total",
     "counter",
-    ("zone", "reason"),
-    "Intervals of a zone: unreadable, lost, unmeasured, implausible, reset or only estimated.",
+    ("domain", "reason"),
+    "Intervals of a domain: unreadable, lost, unmeasured, implausible, reset or only estimated.",
 )
 MODEL_ERROR = Family(
     "carbonaware_agent_model_error_ratio",
     "gauge",
-    ("zone", "source"),
-    "Stated relative error of a zone that is modelled, or sampled rather than counted.",
+    ("domain", "source"),
+    "Stated relative error of a domain that is modelled, or sampled rather than counted.",
 )
 BUILD_INFO = Family(
     "carbonaware_agent_build_info",

@@ -9,10 +9,10 @@ from carbonaware_agent.serving.families import ACCOUNTING, METRICS, Family
 _HEAD = """# Metrics of the agent
 
 Generated from the code by `make generate`; do not edit. Units are base units. Joules are exact
-decimals with six digits, as the agent counts in whole microjoules. `zone` is a part of the node
-(`package-0`, `dram-0`, `gpu/<uuid>`, `other`) on series of the node, and a kind of zone (`package`,
-`dram`, `gpu/<uuid>`, `other`) on series of pods and owners. `source` says how the energy is known,
-`boundary` what it includes: the chip, or the whole server at the wall.
+decimals with six digits, as the agent counts in whole microjoules. `domain` is a part of the node
+(`package-0`, `dram-0`, `gpu/<uuid>`, `other`) on series of the node, and a kind of domain
+(`package`, `dram`, `gpu/<uuid>`, `other`) on series of pods and owners. `source` says how the
+energy is known, `boundary` what it includes: the chip, or the whole server at the wall.
 """
 _PAGES = (
     (

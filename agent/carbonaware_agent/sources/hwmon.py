@@ -16,11 +16,11 @@ from carbonaware_agent.sources.sensor import (
     CHIP,
     PLATFORM,
     WALL,
+    Domain,
     Energy,
     Interval,
     Rebaseline,
     Stream,
-    Zone,
 )
 
 # An ACPI meter that cannot tell shows 2^32 - 1 mW (ACPI 6.5, 10.4.5), and some show 0.
@@ -31,7 +31,7 @@ _UNKNOWN_UW = (2**32 - 1) * 1000
 class _Channel:
     """A file with a counter in microjoules, or else with power in microwatts."""
 
-    zone: Zone
+    domain: Domain
     file: Path
     counts: bool
 
@@ -44,7 +44,7 @@ class _Channel:
 
 
 class Hwmon:
-    """The hwmon sensors of a machine that measure a zone: a counter goes before power."""
+    """The hwmon sensors of a machine that measure a domain: a counter goes before power."""
 
     name = "hwmon"
 
@@ -53,12 +53,12 @@ class Hwmon:
         self._files: dict[str, KeptFile] = {}
         for channel in _usable(hwmon):
             with contextlib.suppress(OSError):
-                self._files[channel.zone.name] = KeptFile(channel.file)
-                self._channels[channel.zone.name] = channel
-        self.zones = tuple(channel.zone for channel in self._channels.values())
+                self._files[channel.domain.name] = KeptFile(channel.file)
+                self._channels[channel.domain.name] = channel
+        self.domains = tuple(channel.domain for channel in self._channels.values())
 
     def read(self) -> dict[str, int]:
-        """Microjoules or microwatts by zone name; a failed read is left out."""
+        """Microjoules or microwatts by domain name; a failed read is left out."""
         values = {}
         for name, file in self._files.items():
             with contextlib.suppress(OSError, ValueError):
@@ -66,13 +66,13 @@ class Hwmon:
         return values
 
     def energy(
-        self, zone: Zone, before: int, after: int, interval: Interval
+        self, domain: Domain, before: int, after: int, interval: Interval
     ) -> Energy | Rebaseline:
         """The counter's difference, or power integrated over a short interval.
 
         Drivers make 64 bits of the chips' counters, so a fall is a driver that was loaded anew.
         """
-        if not self._channels[zone.name].counts:
+        if not self._channels[domain.name].counts:
             return integrated(before, after, interval)
         return Rebaseline("reset") if after < before else Energy(after - before)
 
@@ -83,12 +83,12 @@ class Hwmon:
 
 
 def _usable(hwmon: Path) -> Iterable[_Channel]:
-    """The best channel of each zone among those that show a measurement."""
+    """The best channel of each domain among those that show a measurement."""
     found: dict[str, list[_Channel]] = {}
     for channel in _channels(hwmon):
         with contextlib.suppress(OSError, ValueError):
             channel.value(beginning(channel.file))
-            found.setdefault(channel.zone.name, []).append(channel)
+            found.setdefault(channel.domain.name, []).append(channel)
     # Of two meters of the node nobody says whether one contains the other.
     if len(found.get(PLATFORM, ())) > 1:
         del found[PLATFORM]
@@ -115,8 +115,8 @@ def _amd_sockets(folder: Path) -> Iterator[_Channel]:
         socket = re.fullmatch(r"Esocket(\d+)", _text(folder, label.name))
         if socket is not None:
             stream = Stream("package", "hwmon", CHIP)
-            zone = Zone(f"package-{int(socket[1])}", stream, always_moves=True)
-            yield _Channel(zone, folder / label.name.replace("_label", "_input"), counts=True)
+            domain = Domain(f"package-{int(socket[1])}", stream, always_moves=True)
+            yield _Channel(domain, folder / label.name.replace("_label", "_input"), counts=True)
 
 
 def _intel_gpu(folder: Path) -> Iterator[_Channel]:
@@ -127,7 +127,7 @@ def _intel_gpu(folder: Path) -> Iterator[_Channel]:
     for name in ("energy1_input", "energy2_input"):
         if (folder / name).exists():
             card = f"gpu/{(folder / 'device').resolve().name}"
-            yield _Channel(Zone(card, Stream(card, "hwmon", CHIP)), folder / name, counts=True)
+            yield _Channel(Domain(card, Stream(card, "hwmon", CHIP)), folder / name, counts=True)
             return
 
 
@@ -142,15 +142,15 @@ def _power_meter(folder: Path) -> _Channel | None:
     )
     if rail is None:
         stream = Stream(PLATFORM, "hwmon", WALL)
-        return _Channel(Zone(PLATFORM, stream, error_ratio=error_ratio), file, counts=False)
+        return _Channel(Domain(PLATFORM, stream, error_ratio=error_ratio), file, counts=False)
     # The cores' rail and the rest of the chip. `Grace Power` contains both and the memory, and
     # `Module Power` the GPU as well: NVIDIA Grace Performance Tuning Guide, Power Telemetry.
     name = {"cpu": "package", "sysio": "sysio"}.get(rail[1].lower())
     if name is None:
         return None
     stream = Stream("package", "hwmon", CHIP)
-    zone = Zone(f"{name}-{int(rail[2])}", stream, error_ratio=error_ratio)
-    return _Channel(zone, file, counts=False)
+    domain = Domain(f"{name}-{int(rail[2])}", stream, error_ratio=error_ratio)
+    return _Channel(domain, file, counts=False)
 
 
 def _inaccuracy(text: str) -> float:

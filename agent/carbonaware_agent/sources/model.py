@@ -12,11 +12,11 @@ from carbonaware_agent.sources.curve import PowerCurve
 from carbonaware_agent.sources.sensor import (
     CHIP,
     WALL,
+    Domain,
     Energy,
     Interval,
     Rebaseline,
     Stream,
-    Zone,
 )
 
 # Median share of maximum power at 0, 10 .. 100 % load of servers since 2019 in the SPECpower
@@ -51,7 +51,7 @@ _ERROR_VCPUS = 0.60
 
 @dataclass(frozen=True, slots=True)
 class PowerModel:
-    """Maximum power of the package zone and where it comes from.
+    """Maximum power of the package domain and where it comes from.
 
     source: shape or tdp. error_ratio: stated relative error of the energy.
     """
@@ -110,7 +110,7 @@ def supposed_maximum(power: float, load: float) -> float:
 
 
 class LoadModel(Protocol):
-    """Power of the package zone by load, and where it comes from."""
+    """Power of the package domain by load, and where it comes from."""
 
     @property
     def source(self) -> str:
@@ -133,7 +133,7 @@ class LoadModel(Protocol):
 
 
 class ModelledPackage:
-    """The package zone of a machine whose power is modelled."""
+    """The package domain of a machine whose power is modelled."""
 
     name = "model"
 
@@ -141,8 +141,8 @@ class ModelledPackage:
         self._model = model
         self._vcpus = vcpus
         self._cpu_time = cpu_time
-        self.zones: tuple[Zone, ...] = (
-            Zone(
+        self.domains: tuple[Domain, ...] = (
+            Domain(
                 "package",
                 Stream("package", model.source, model.boundary),
                 maximum_watts=model.watts(1),
@@ -159,7 +159,7 @@ class ModelledPackage:
             return {}
 
     def energy(
-        self, zone: Zone, before: int, after: int, interval: Interval
+        self, domain: Domain, before: int, after: int, interval: Interval
     ) -> Energy | Rebaseline:
         """Power at the mean load between the readings, times the duration."""
         load = (after - before) / (self._vcpus * interval.duration_us)

@@ -4,7 +4,7 @@ import contextlib
 
 from carbonaware_agent.sources.integration import integrated
 from carbonaware_agent.sources.nvml_devices import POWER, Gpu, find_gpus
-from carbonaware_agent.sources.sensor import Energy, Interval, Rebaseline, Zone
+from carbonaware_agent.sources.sensor import Domain, Energy, Interval, Rebaseline
 
 _MICROJOULES_PER_MILLIJOULE = 1000
 # Of the library in this process: a sensor, and the one that replaces it.
@@ -39,7 +39,7 @@ class Nvml:
         if not self.gpus:
             self.close()
             raise NvmlUnavailableError("no GPU can be measured")
-        self.zones = tuple(gpu.zone for gpu in self.gpus)
+        self.domains = tuple(gpu.domain for gpu in self.gpus)
 
     def _found(self) -> tuple[Gpu, ...]:
         self._nvml.nvmlInit()
@@ -69,21 +69,21 @@ class Nvml:
                 self._nvml.nvmlShutdown()
 
     def read(self) -> dict[str, int]:
-        """Raw values by zone name; a failed read is left out."""
+        """Raw values by domain name; a failed read is left out."""
         values = {}
         for gpu in self.gpus:
             with contextlib.suppress(self._nvml.NVMLError):
-                values[gpu.zone.name] = gpu.read()
+                values[gpu.domain.name] = gpu.read()
         return values
 
     def energy(
-        self, zone: Zone, before: int, after: int, interval: Interval
+        self, domain: Domain, before: int, after: int, interval: Interval
     ) -> Energy | Rebaseline:
         """The difference of the counter, which falls only when the driver is reloaded.
 
         Its 64 bits never wrap. Power is integrated over short intervals alone.
         """
-        if zone.stream.source == POWER:
+        if domain.stream.source == POWER:
             return integrated(before, after, interval)
         if after < before:
             return Rebaseline("reset")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carbonaware_agent.sources.integration import POWER_ERROR_RATIO
-from carbonaware_agent.sources.sensor import CHIP, Stream, Zone
+from carbonaware_agent.sources.sensor import CHIP, Domain, Stream
 
 _log = logging.getLogger(__name__)
 COUNTER = "nvml_counter"
@@ -28,7 +28,7 @@ class Gpu:
     model: str
     minor: int | None
     handle: Any
-    zone: Zone
+    domain: Domain
     read: Callable[[], int] = field(compare=False)
 
 
@@ -67,7 +67,7 @@ def _gpu(nvml: Any, handle: Any, uuid: str) -> Gpu | None:
         str(_known(nvml, nvml.nvmlDeviceGetName, handle) or ""),
         _known(nvml, nvml.nvmlDeviceGetMinorNumber, handle),
         handle,
-        Zone(
+        Domain(
             name,
             Stream(name, source, CHIP),
             maximum_watts=limit_mw / 1000 if limit_mw else None,

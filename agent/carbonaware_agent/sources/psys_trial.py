@@ -21,8 +21,8 @@ class PsysTrial:
 
     def observe(self, sensor: Sensor, values: Mapping[str, int], now_us: int) -> None:
         """Take what the RAPL sensor shows now; it is left out while psys or a package fails."""
-        packages = {zone.name for zone in sensor.zones if zone.stream.zone == "package"}
-        watched = {zone.name for zone in sensor.zones if zone.stream == PSYS} | packages
+        packages = {domain.name for domain in sensor.domains if domain.stream.domain == "package"}
+        watched = {domain.name for domain in sensor.domains if domain.stream == PSYS} | packages
         if not packages or not watched <= values.keys():
             return
         if not watched <= self._begin.keys():
@@ -36,12 +36,12 @@ class PsysTrial:
                 _log.warning("psys is ignored: it sees less than the packages draw")
 
     def _drawn(self, sensor: Sensor, values: Mapping[str, int], duration_us: int) -> dict[str, int]:
-        """Microjoules by zone name since the trial began."""
+        """Microjoules by domain name since the trial began."""
         drawn = {}
-        for zone in sensor.zones:
-            if zone.stream == PSYS or zone.stream.zone == "package":
+        for domain in sensor.domains:
+            if domain.stream == PSYS or domain.stream.domain == "package":
                 energy = sensor.energy(
-                    zone, self._begin[zone.name], values[zone.name], Interval(duration_us)
+                    domain, self._begin[domain.name], values[domain.name], Interval(duration_us)
                 )
-                drawn[zone.name] = energy.microjoules if isinstance(energy, Energy) else 0
+                drawn[domain.name] = energy.microjoules if isinstance(energy, Energy) else 0
         return drawn

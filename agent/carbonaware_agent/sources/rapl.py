@@ -1,7 +1,7 @@
 """RAPL energy counters of the powercap tree: packages, their memory, and psys.
 
 Core and uncore lie inside a package and the MMIO tree repeats it: adding any of them would count
-energy twice. psys sees the whole platform, so it is a zone of that kind.
+energy twice. psys sees the whole platform, so it is a domain of that kind.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ from carbonaware_agent.sources.psys_trial import PSYS
 from carbonaware_agent.sources.sensor import (
     CHIP,
     PLATFORM,
+    Domain,
     Energy,
     Interval,
     Rebaseline,
     Stream,
-    Zone,
 )
 
-# No package or memory zone draws this; a larger difference is a counter that was set anew.
+# No package or memory domain draws this; a larger difference is a counter that was set anew.
 _IMPLAUSIBLE_WATTS = 3000
 # The stated error of the model that resolves how often a counter wrapped over a gap.
 _EXPECTED_WATTS_ERROR = 0.45
@@ -33,33 +33,33 @@ _CONTROL_TYPES = ("intel-rapl", "intel-rapl-mmio")
 
 @dataclass(frozen=True, slots=True)
 class _Counter:
-    """A zone's folder. range_uj: where it wraps; None where the kernel does not say."""
+    """A domain's folder. range_uj: where it wraps; None where the kernel does not say."""
 
-    zone: Zone
+    domain: Domain
     folder: Path
     range_uj: int | None
 
 
 class Rapl:
-    """The RAPL zones of a machine that this process may read."""
+    """The RAPL domains of a machine that this process may read."""
 
     name = "rapl"
 
     def __init__(self, powercap: Path) -> None:
         self._ranges: dict[str, int | None] = {}
         self._files: dict[str, KeptFile] = {}
-        zones = []
+        domains = []
         for counter in _counters(powercap):
             # Since 2020 the kernel lets only root read counters (CVE-2020-8694).
             with contextlib.suppress(OSError, ValueError):
                 int(beginning(counter.folder / "energy_uj"))
-                self._files[counter.zone.name] = KeptFile(counter.folder / "energy_uj")
-                self._ranges[counter.zone.name] = counter.range_uj
-                zones.append(counter.zone)
-        self.zones = tuple(zones)
+                self._files[counter.domain.name] = KeptFile(counter.folder / "energy_uj")
+                self._ranges[counter.domain.name] = counter.range_uj
+                domains.append(counter.domain)
+        self.domains = tuple(domains)
 
     def read(self) -> dict[str, int]:
-        """Counters in microjoules by zone name; a failed read is left out, never 0."""
+        """Counters in microjoules by domain name; a failed read is left out, never 0."""
         values = {}
         for name, file in self._files.items():
             with contextlib.suppress(OSError, ValueError):
@@ -74,13 +74,13 @@ class Rapl:
         return value
 
     def energy(
-        self, zone: Zone, before: int, after: int, interval: Interval
+        self, domain: Domain, before: int, after: int, interval: Interval
     ) -> Energy | Rebaseline:
         """The difference of two counter values, with as many wraps as the expected power needs.
 
         Without a range a wrap cannot be told from a counter that was set anew.
         """
-        range_uj = self._ranges[zone.name]
+        range_uj = self._ranges[domain.name]
         if range_uj is None and after < before:
             return Rebaseline("reset")
         difference = after - before if range_uj is None else (after - before) % range_uj
@@ -102,26 +102,26 @@ class Rapl:
 def thermal_design_watts(powercap: Path) -> float | None:
     """The packages' design power together; any user may read it, unlike the counters."""
     watts = [
-        counter.zone.maximum_watts
+        counter.domain.maximum_watts
         for counter in _counters(powercap)
-        if counter.zone.stream.zone == "package"
+        if counter.domain.stream.domain == "package"
     ]
     known = [value for value in watts if value]
     return sum(known) if known and len(known) == len(watts) else None
 
 
 def _counters(powercap: Path) -> Iterator[_Counter]:
-    """Package, memory and psys zones, each once."""
+    """Package, memory and psys domains, each once."""
     seen: set[str] = set()
     for control_type in _CONTROL_TYPES:
         # A whole package repeats its dies: the twin may know one and the other tree the other.
         known = {_socket(name) for name in seen}
         for folder in sorted(powercap.glob(f"{control_type}:*"), key=_position):
             counter = _counter(folder)
-            if counter is None or counter.zone.name in seen:
+            if counter is None or counter.domain.name in seen:
                 continue
-            if _socket(counter.zone.name) not in known:
-                seen.add(counter.zone.name)
+            if _socket(counter.domain.name) not in known:
+                seen.add(counter.domain.name)
                 yield counter
 
 
@@ -145,18 +145,18 @@ def _counter(folder: Path) -> _Counter | None:
     # without a limit it is 0 beside a good counter.
     range_uj = _positive(folder / "max_energy_range_uj")
     if name == "psys":
-        return _Counter(Zone(PLATFORM, PSYS, always_moves=True), folder, range_uj)
+        return _Counter(Domain(PLATFORM, PSYS, always_moves=True), folder, range_uj)
     kind = re.fullmatch(r"(package|dram)-\d+(?:-die-\d+)?", name)
     if kind is None:
         return None
     maximum_uw = _positive(folder / "constraint_0_max_power_uw")
-    zone = Zone(
+    domain = Domain(
         name,
         Stream(kind[1], "rapl", CHIP),
         maximum_watts=None if maximum_uw is None else maximum_uw / 1e6,
         always_moves=True,
     )
-    return _Counter(zone, folder, range_uj)
+    return _Counter(domain, folder, range_uj)
 
 
 def _positive(file: Path) -> int | None:

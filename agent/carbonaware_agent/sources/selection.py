@@ -38,12 +38,12 @@ def sensors(
 
 def _rapl(host: Host) -> Sensor | None:
     rapl = Rapl(host.powercap)
-    return rapl if rapl.zones else None
+    return rapl if rapl.domains else None
 
 
 def _hwmon(host: Host) -> Sensor | None:
     hwmon = Hwmon(host.hwmon)
-    return hwmon if hwmon.zones else None
+    return hwmon if hwmon.domains else None
 
 
 def _nvml() -> Sensor | None:

@@ -9,19 +9,19 @@ from typing import NamedTuple, Protocol
 
 CHIP = "chip"
 WALL = "wall"
-# The kind of a zone that sees the whole node; it is never added to the others.
+# The kind of a domain that sees the whole node; it is never added to the others.
 PLATFORM = "platform"
 
 
 class Stream(NamedTuple):
     """Energy of one kind and one origin; energies of different streams are never added.
 
-    zone: package, dram, gpu/<uuid or PCI address>, other or platform. source: rapl, hwmon,
+    domain: package, dram, gpu/<uuid or PCI address>, other or platform. source: rapl, hwmon,
     nvml_counter, nvml_power, curve, shape or tdp. boundary: chip, or wall for figures that include
     the whole server.
     """
 
-    zone: str
+    domain: str
     source: str
     boundary: str
 
@@ -30,7 +30,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Zone:
+class Domain:
     """A part of the node with a power of its own.
 
     name: as the node's series show it, e.g. package-0. maximum_watts: None where unknown.
@@ -49,7 +49,7 @@ class Zone:
 
     @property
     def key(self) -> Key:
-        """Name and source: what a zone is counted under."""
+        """Name and source: what a domain is counted under."""
         return self.name, self.stream.source
 
 
@@ -57,7 +57,7 @@ class Zone:
 class Interval:
     """What is known about the time between two readings.
 
-    duration_us: > 0. expected_watts: what a model says the zone drew, for counters that may have
+    duration_us: > 0. expected_watts: what a model says the domain drew, for counters that may have
     wrapped more than once.
     """
 
@@ -84,16 +84,16 @@ class Sensor(Protocol):
     """A source of energy. `name` is its collector's name."""
 
     name: str
-    zones: tuple[Zone, ...]
+    domains: tuple[Domain, ...]
 
     def read(self) -> dict[str, int]:
-        """Raw values by zone name; a zone that could not be read is left out."""
+        """Raw values by domain name; a domain that could not be read is left out."""
         ...
 
     def energy(
-        self, zone: Zone, before: int, after: int, interval: Interval
+        self, domain: Domain, before: int, after: int, interval: Interval
     ) -> Energy | Rebaseline:
-        """The energy between two raw values of a zone."""
+        """The energy between two raw values of a domain."""
         ...
 
     def close(self) -> None:
@@ -102,8 +102,8 @@ class Sensor(Protocol):
 
 
 class Reading(NamedTuple):
-    """The raw value of a zone at one instant; None when it could not be read."""
+    """The raw value of a domain at one instant; None when it could not be read."""
 
     sensor: Sensor
-    zone: Zone
+    domain: Domain
     raw: int | None

@@ -50,7 +50,7 @@ def post(ledger: Ledger, samples: Iterable[SeriesSample], *, period_seconds: int
         return ledger
     if len(cursors) > MOST_SOURCES:
         raise LedgerFullError(
-            f"a job's ledger must have at most {MOST_SOURCES} sources (nodes x energy zones x"
+            f"a job's ledger must have at most {MOST_SOURCES} sources (nodes x domains x"
             f" restarts of agents), not {len(cursors)}"
         )
     current = _in_periods_of(ledger, period_seconds)
@@ -94,7 +94,7 @@ def _advance(
     period_seconds: int,
 ) -> None:
     """Raise one cursor to a sample, and put the energy between the two into periods."""
-    key = (sample.node, sample.owner_uid, sample.zone, sample.source, sample.epoch)
+    key = (sample.node, sample.owner_uid, sample.domain, sample.source, sample.epoch)
     cursor = cursors.get(key)
     position = cursor.microjoules if cursor else 0
     if sample.microjoules <= position:
@@ -107,7 +107,7 @@ def _advance(
     cursors[key] = SourceCursor(
         node=sample.node,
         owner=sample.owner_uid,
-        zone=sample.zone,
+        zone=sample.domain,
         source=sample.source,
         epoch=sample.epoch,
         microjoules=sample.microjoules,

@@ -42,7 +42,7 @@ _KEY_LABELS = (
     "owner_kind",
     "owner_name",
     "owner_uid",
-    "zone",
+    "domain",
     "source",
     "boundary",
     "epoch",
@@ -66,7 +66,7 @@ class SeriesSample:
     owner_kind: str
     owner_name: str
     owner_uid: str
-    zone: str
+    domain: str
     source: str
     epoch: str
     microjoules: Microjoules
@@ -193,7 +193,7 @@ def _sample(labels: Labels, value: str, time: Instant, marks: tuple[Mark, ...]) 
         owner_name=labels.get("owner_name", ""),
         # Whoever makes a pod writes its owner's uid, so no length may condemn the whole answer.
         owner_uid=labels.get("owner_uid", ""),
-        zone=_label(labels, "zone"),
+        domain=_label(labels, "domain"),
         source=_label(labels, "source"),
         epoch=_label(labels, "epoch"),
         microjoules=microjoules,

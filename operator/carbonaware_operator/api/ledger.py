@@ -19,7 +19,9 @@ class SourceCursor(Schema):
 
     node: Annotated[Name, Field(description="Node of the agent.")]
     owner: Annotated[Name, Field(description="Uid of the pods' controller.")]
-    zone: Annotated[Name, Field(description="Energy zone: package, dram or gpu/<uuid>.")]
+    zone: Annotated[
+        Name, Field(description="Domain of the node: package, dram, other or gpu/<uuid>.")
+    ]
     source: Annotated[Name, Field(description="Sensor or model.")]
     epoch: Annotated[Name, Field(description="Which life of the series: a new one begins at 0.")]
     microjoules: Annotated[Count64, Field(description="Posted so far, in microjoules.")]
