@@ -11,6 +11,7 @@ from carbonaware_operator.quantities.instants import PATTERN as INSTANT_PATTERN
 GROUP = "carbonaware.io"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
+CRD_NAMES = (f"carbonawarejobs.{GROUP}", f"carbonzones.{GROUP}")
 
 
 class Schema(BaseModel):

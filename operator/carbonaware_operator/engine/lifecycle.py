@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
+from carbonaware_operator.api.schema import CRD_NAMES
 from carbonaware_operator.cluster.agents import AgentScraper
 from carbonaware_operator.cluster.events import Recorder
 from carbonaware_operator.cluster.feed import run_feed
@@ -38,7 +39,6 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0
 RETRY_SECONDS = 2.0
-CRD_NAMES = ("carbonawarejobs.carbonaware.io", "carbonzones.carbonaware.io")
 
 
 @dataclass(slots=True)
