@@ -38,12 +38,13 @@ class Stage:
         self.kube, self.clock = FakeKube(), ManualClock(NOON)
         self.jobs, self.zones = JobStore(), ZoneStore()
         self.leads = True
+        self.metrics = OperatorMetrics(self.jobs, self.zones, "test")
         self.planner = Planner(
             jobs=self.jobs,
             zones=self.zones,
             writer=JobWriter(self.kube),
             recorder=Recorder(self.kube, "operator"),
-            metrics=OperatorMetrics(self.jobs, self.zones, "test"),
+            metrics=self.metrics,
             clock=self.clock,
             leading=lambda: self.leads,
         )
@@ -178,6 +179,16 @@ class TestReleasing:
         await stage.done()
 
         assert before == stage.writes()
+
+    async def test_is_counted_once_by_place_and_reason(self, stage):
+        """Dashboards draw it on their time axis."""
+        await stage.add()
+        stage.planner.touch_all()
+        await stage.done()
+
+        labels = {"namespace": "ml", "zone": "de", "reason": "IntensityAcceptable"}
+        value = stage.metrics.registry.get_sample_value
+        assert 1 == value("carbonaware_job_releases_total", labels)
 
     async def test_happens_once_though_the_clock_steps_back(self, stage):
         """An hour that comes twice releases nothing twice."""

@@ -19,6 +19,7 @@ from carbonaware_operator.telemetry.metrics import OperatorMetrics
 
 INTENSITY = "carbonaware_grid_intensity_grams_per_kilowatt_hour"
 FORECAST = "carbonaware_grid_forecast_intensity_grams_per_kilowatt_hour"
+FRESH = "carbonaware_grid_signal_fresh"
 AGE = "carbonaware_grid_signal_age_seconds"
 POINT = Point(
     NOON, NOON + hours(1), 123_456, PointKind.ACTUAL, "ElectricityMaps/DE", EmissionFactors.DIRECT
@@ -102,6 +103,16 @@ class TestAge:
         meter.show()
 
         assert meter.value(AGE) is None
+
+
+class TestFreshness:
+    def test_is_whether_the_source_has_a_value_to_decide_on(self, meter: Meter):
+        """An old value or a fallback decides as well, but is no news of the grid."""
+        meter.show(newest=POINT, current=POINT)
+        fresh = meter.value(FRESH)
+        meter.show(newest=POINT, fallback=FallbackIntensity(1, FallbackLevel.ZONE, "x"))
+
+        assert (1, 0) == (fresh, meter.value(FRESH))
 
 
 def test_a_price_is_in_units_of_its_currency(meter: Meter):

@@ -4,20 +4,21 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from builders import a_job_body
+from builders import NOON, a_child_body, a_job_body
 from carbonaware_operator.store.jobs import JobStore
 from carbonaware_operator.store.zones import ZoneStore
 from carbonaware_operator.telemetry.metrics import OperatorMetrics
 
-INTENSITY = "carbonaware_grid_intensity_grams_per_kilowatt_hour"
+DEADLINE = "carbonaware_job_next_deadline_seconds"
+RELEASES = "carbonaware_job_releases_total"
 
 
 class Meter:
-    """Metrics over stores that a test fills."""
+    """Metrics over stores that a test fills, at noon."""
 
     def __init__(self) -> None:
         self.jobs, self.zones = JobStore(), ZoneStore()
-        self.metrics = OperatorMetrics(self.jobs, self.zones, "1.2.3")
+        self.metrics = OperatorMetrics(self.jobs, self.zones, "1.2.3", lambda: NOON)
 
     def value(self, name: str, **labels: str) -> float | None:
         """One sample, None when there is no such series."""
@@ -48,6 +49,30 @@ class TestStoreGauges:
         assert b"carbonaware_jobs{" not in generate_latest(meter.metrics.registry)
 
 
+class TestNextDeadline:
+    def test_is_that_of_the_most_urgent_held_job(self, meter):
+        """One series a place, however many jobs wait there."""
+        meter.jobs.apply(a_job_body("a", schedule={"startBy": "2026-06-15T14:00:00Z"}))
+        meter.jobs.apply(a_job_body("b", schedule={"startBy": "2026-06-15T12:10:00Z"}))
+
+        assert 600 == meter.value(DEADLINE, namespace="ml", zone="de")
+
+    def test_is_negative_when_it_is_over(self, meter):
+        """A job that should have started is what an alert looks for."""
+        meter.jobs.apply(a_job_body("a", schedule={"startBy": "2026-06-15T11:59:00Z"}))
+
+        assert -60 == meter.value(DEADLINE, namespace="ml", zone="de")
+
+    def test_is_of_no_job_that_its_user_suspended_or_that_runs(self, meter):
+        """Neither a user's own suspension nor a job that started is near any deadline."""
+        meter.jobs.apply(a_job_body("a", suspend=True))
+        started = a_job_body("b")
+        meter.jobs.apply(started)
+        meter.jobs.apply_child(a_child_body(started))
+
+        assert meter.value(DEADLINE, namespace="ml", zone="de") is None
+
+
 class TestCounters:
     def test_add_in_base_units(self, meter):
         """Joules and grams, as Prometheus wants them."""
@@ -58,6 +83,17 @@ class TestCounters:
             meter.value("carbonaware_emissions_grams_total", namespace="ml", zone="de"),
             meter.value("carbonaware_baseline_emissions_grams_total", namespace="ml", zone="de"),
         )
+
+    def test_begin_at_zero_where_there_is_a_job(self, meter):
+        """To Prometheus a first value is no increase: the first release would be lost."""
+        meter.jobs.apply(a_job_body("a"))
+        before = generate_latest(meter.metrics.registry).decode()
+        meter.metrics.released("ml", "de", "DeadlineReached", 90)
+
+        labels = {"namespace": "ml", "zone": "de"}
+        assert f'{RELEASES}{{namespace="ml",reason="DeadlineReached",zone="de"}} 0.0' in before
+        assert 1 == meter.value(RELEASES, reason="DeadlineReached", **labels)
+        assert 0 == meter.value("carbonaware_energy_joules_total", **labels)
 
     def test_leadership_is_read_at_the_scrape(self, meter):
         """A lost lease shows at once."""

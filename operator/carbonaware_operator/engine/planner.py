@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, assert_never
 
-from carbonaware_operator.api.reasons import EndReason
+from carbonaware_operator.api.reasons import ConditionType, EndReason
 from carbonaware_operator.cluster.events import Recorder, event_reason, transitions
 from carbonaware_operator.cluster.jobs import JobWriter, RefusedError, StaleJobError
 from carbonaware_operator.cluster.kube import ApiError, Object
@@ -277,9 +277,7 @@ class Planner:
                 extra={"namespace": record.namespace, "job_name": record.name},
             )
         self.touch(record.uid)
-        if progress.released and not before.released and progress.held_seconds is not None:
-            zone = progress.zone_name or ""
-            self._metrics.hold_seconds.labels(record.namespace, zone).observe(progress.held_seconds)
+        self._count_release(record.namespace, before, progress)
         for condition in transitions(before, progress):
             log.info(
                 "job " + event_reason(condition)[0].lower(),
@@ -290,6 +288,14 @@ class Planner:
                 },
             )
             await self._recorder.record(record, condition, self._clock.now())
+
+    def _count_release(self, namespace: str, before: Progress, progress: Progress) -> None:
+        released = progress.condition(ConditionType.RELEASED)
+        if before.released or not released or progress.held_seconds is None:
+            return
+        # One that is suspended as soon as it starts says so, and not why it was let start.
+        reason = released.reason if released.status else "Unknown"
+        self._metrics.released(namespace, progress.zone_name or "", reason, progress.held_seconds)
 
     async def _written(self, kind: str, write: Coroutine[Any, Any, Object]) -> Object:
         """Count and time one write."""

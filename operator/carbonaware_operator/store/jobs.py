@@ -197,6 +197,12 @@ class JobStore:
         for record in self.records.values():
             yield record.namespace, record.zone_name or "", *_state(record.progress)
 
+    def deadlines(self) -> Iterable[tuple[str, str, Instant]]:
+        """(namespace, zone, latest start) of every job that is held, but by its user."""
+        for record in self.records.values():
+            if record.child is None and not (record.progress.ended or record.suspend):
+                yield record.namespace, record.zone_name or "", record.schedule.deadline
+
     def _attach(self, parent: Parent) -> None:
         record = self.records.get(parent.uid)
         if record and record.namespace == parent.namespace:

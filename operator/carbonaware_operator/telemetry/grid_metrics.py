@@ -16,12 +16,14 @@ _INTENSITY = "carbonaware_grid_intensity_grams_per_kilowatt_hour"
 _FORECAST = "carbonaware_grid_forecast_intensity_grams_per_kilowatt_hour"
 _ERROR = "carbonaware_grid_forecast_error_ratio"
 _AGE = "carbonaware_grid_signal_age_seconds"
+_FRESH = "carbonaware_grid_signal_fresh"
 _PRICE = "carbonaware_grid_price_per_kilowatt_hour"
 LABELS = {
     _INTENSITY: ("zone", "signal", "factors", "source"),
     _FORECAST: ("zone", "horizon_hours"),
     _ERROR: ("zone",),
     _AGE: ("zone",),
+    _FRESH: ("zone",),
     _PRICE: ("zone", "currency", "source"),
 }
 
@@ -58,6 +60,11 @@ class GridCollector(Collector):
             _AGE,
             "Seconds since the start of the newest average value of the zone's source",
             lambda zone, reading: _age(zone, reading, now),
+        )
+        yield self._family(
+            _FRESH,
+            "1 while the zone's source has a value that can be decided on, 0 while it has none",
+            _fresh,
         )
         yield self._prices()
 
@@ -110,6 +117,10 @@ def _error(zone: str, reading: ZoneReading) -> Iterator[Sample]:
 def _age(zone: str, reading: ZoneReading, now: Instant) -> Iterator[Sample]:
     if reading.newest is not None:
         yield (zone,), (now - reading.newest.start).total_seconds()
+
+
+def _fresh(zone: str, reading: ZoneReading) -> Iterator[Sample]:
+    yield (zone,), float(reading.current is not None)
 
 
 def _factors(factors: EmissionFactors | None) -> str:

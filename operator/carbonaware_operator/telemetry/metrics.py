@@ -1,49 +1,25 @@
 """The operator's Prometheus metrics. No job name or uid is ever a label: those are unbounded."""
 
-from collections import Counter as Tally
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
+from carbonaware_operator.api.reasons import ReleaseReason
 from carbonaware_operator.quantities.energy import MICROJOULES_PER_JOULE
 from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.store.jobs import JobStore
 from carbonaware_operator.store.zones import ZoneStore
-from carbonaware_operator.telemetry import grid_metrics
+from carbonaware_operator.telemetry import grid_metrics, job_metrics
+from carbonaware_operator.telemetry.job_metrics import PLACE, JobCollector
 
-_PLACE = ("namespace", "zone")
 _PASS_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
 _WRITE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _REQUEST_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _HOLD_BUCKETS = (60, 600, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 48 * 3600, 168 * 3600)
 
 
-_JOBS = "carbonaware_jobs"
-STORE_LABELS = {
-    _JOBS: ("namespace", "zone", "state", "reason"),
-    **grid_metrics.LABELS,
-}
-
-
-class JobCollector(Collector):
-    """Gauges read from the store at a scrape, so that what is gone leaves no series behind."""
-
-    def __init__(self, jobs: JobStore) -> None:
-        self._jobs = jobs
-
-    def collect(self) -> Iterable[Metric]:
-        """The jobs by state and reason."""
-        family = GaugeMetricFamily(
-            _JOBS,
-            "CarbonAwareJobs by state and the reason for it",
-            labels=STORE_LABELS[_JOBS],
-        )
-        for labels, count in Tally(self._jobs.by_reason()).items():
-            family.add_metric(labels, count)
-        yield family
+STORE_LABELS = {**job_metrics.LABELS, **grid_metrics.LABELS}
 
 
 class OperatorMetrics:
@@ -57,7 +33,8 @@ class OperatorMetrics:
         now: Callable[[], Instant] = lambda: datetime.now(UTC),
     ) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(JobCollector(jobs))
+        self._begun: set[tuple[str, str]] = set()
+        self.registry.register(JobCollector(jobs, now, self._begin))
         self.registry.register(grid_metrics.GridCollector(zones, now))
         self._accounts()
         self._questions()
@@ -75,15 +52,15 @@ class OperatorMetrics:
 
     def _accounts(self) -> None:
         self._energy = self._counter(
-            "carbonaware_energy_joules", "Energy used by CarbonAwareJobs, joules", _PLACE
+            "carbonaware_energy_joules", "Energy used by CarbonAwareJobs, joules", PLACE
         )
         self._emissions = self._counter(
-            "carbonaware_emissions_grams", "Emissions of CarbonAwareJobs, grams of CO2e", _PLACE
+            "carbonaware_emissions_grams", "Emissions of CarbonAwareJobs, grams of CO2e", PLACE
         )
         self._baseline = self._counter(
             "carbonaware_baseline_emissions_grams",
             "Emissions had the same jobs run at once, grams of CO2e",
-            _PLACE,
+            PLACE,
         )
         self._scrapes = self._counter(
             "carbonaware_agent_scrapes", "Scrapes of node agents by result", ("result",)
@@ -109,10 +86,15 @@ class OperatorMetrics:
             "Changes of a zone's intensity or freshness that the planner was told of",
             ("zone",),
         )
-        self.hold_seconds = Histogram(
+        self._releases = self._counter(
+            "carbonaware_job_releases",
+            "Jobs that were let start, by the reason for it",
+            (*PLACE, "reason"),
+        )
+        self._hold_seconds = Histogram(
             "carbonaware_job_hold_seconds",
             "Seconds from creation to release",
-            _PLACE,
+            PLACE,
             buckets=_HOLD_BUCKETS,
             registry=self.registry,
         )
@@ -167,6 +149,20 @@ class OperatorMetrics:
         self._energy.labels(namespace, zone).inc(energy_microjoules / MICROJOULES_PER_JOULE)
         self._emissions.labels(namespace, zone).inc(emissions_micrograms / 1e6)
         self._baseline.labels(namespace, zone).inc(baseline_micrograms / 1e6)
+
+    def released(self, namespace: str, zone: str, reason: str, held_seconds: float) -> None:
+        """Count a job that may start now, and how long it was held."""
+        self._releases.labels(namespace, zone, reason).inc()
+        self._hold_seconds.labels(namespace, zone).observe(held_seconds)
+
+    def _begin(self, places: Iterable[tuple[str, str]]) -> None:
+        """Show counters of places with jobs from 0 on: what a series begins with is no increase."""
+        for place in set(places) - self._begun:
+            self._begun.add(place)
+            for counter in (self._energy, self._emissions, self._baseline, self._hold_seconds):
+                counter.labels(*place)
+            for reason in ReleaseReason:
+                self._releases.labels(*place, reason)
 
     def grid_updated(self, zone: str) -> None:
         """Count a change of a zone's outlook."""
