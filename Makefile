@@ -41,7 +41,8 @@ bench: $(VENV)/.installed
 conformance: $(VENV)/.installed  ## energy of pods against the truth, beside other agents' formulas; writes docs/conformance.md
 	PYTHONPATH=tests $(BIN)/python -m conformance docs/conformance.md
 
-generate: $(VENV)/.installed  ## write the files that are made from code: crds/, docs/metrics-*.md
+generate: $(VENV)/.installed  ## write the files that are made from code: crds/, docs/metrics-*.md, deploy/requirements/
+	$(BIN)/python -m deploy.pins
 	$(BIN)/python -m carbonaware_operator.api.crds crds
 	$(BIN)/python -m carbonaware_operator.telemetry.reference docs/metrics-operator.md
 	$(BIN)/python -m carbonaware_agent.serving.reference docs/metrics-agent.md

@@ -1,0 +1,1 @@
+"""Generators of what is installed and released; not shipped in the wheel, like `testbed`."""
