@@ -64,11 +64,12 @@ bench: $(VENV)/.installed
 conformance: $(VENV)/.installed  ## energy of pods against the truth, beside other agents' formulas; writes docs/conformance.md
 	PYTHONPATH=tests $(BIN)/python -m conformance docs/conformance.md
 
-generate: $(VENV)/.installed  ## write the files that are made from code: crds/, docs/metrics-*.md, deploy/requirements/
+generate: $(VENV)/.installed  ## write what is made from code: crds/, docs/metrics-*.md, deploy/requirements/, the chart
 	$(BIN)/python -m deploy.pins
 	$(BIN)/python -m carbonaware_operator.api.crds crds
 	$(BIN)/python -m carbonaware_operator.telemetry.reference docs/metrics-operator.md
 	$(BIN)/python -m carbonaware_agent.serving.reference docs/metrics-agent.md
+	$(BIN)/python -m deploy.chart
 
 constraints:  ## pin the newest versions again, with hashes (needs pip-tools)
 	pip-compile --quiet --all-extras --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \

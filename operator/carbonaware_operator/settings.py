@@ -29,6 +29,8 @@ class Settings:
     accounting_period_seconds: int
     accounting_interval_seconds: float
     agent_urls: tuple[str, ...]
+    agent_service: str
+    watch_namespaces: tuple[str, ...]
     sweep_seconds: float
     log_level: str
 
@@ -47,6 +49,8 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         accounting_period_seconds=given.accounting_period_seconds,
         accounting_interval_seconds=given.accounting_interval_seconds,
         agent_urls=tuple(given.agent_url or _words(os.environ.get("CARBONAWARE_AGENT_URL"))),
+        agent_service=given.agent_service,
+        watch_namespaces=given.watch_namespaces,
         sweep_seconds=given.sweep_seconds,
         log_level=given.log_level,
     )
@@ -88,12 +92,25 @@ def _parser() -> argparse.ArgumentParser:
     _add(
         parser, "--sweep-seconds", "600", "seconds between comparisons with the cluster", _positive
     )
+    _add(
+        parser,
+        "--watch-namespaces",
+        "",
+        "namespaces to look after jobs in, separated by commas; else all",
+        _names,
+    )
+    _add(
+        parser,
+        "--agent-service",
+        "carbonaware-agent",
+        "Service in the operator's namespace through which the agents are found",
+    )
     _add(parser, "--log-level", "INFO", "DEBUG, INFO, WARNING or ERROR", _level)
     parser.add_argument(
         "--agent-url",
         action="append",
-        help="an agent to scrape, such as http://10.0.0.5:9102 (repeatable); agents behind the"
-        " Service carbonaware-agent in the operator's namespace are found by themselves",
+        help="an agent to scrape, such as http://10.0.0.5:9102 (repeatable); agents behind"
+        " --agent-service are found by themselves",
     )
     return parser
 
@@ -143,6 +160,10 @@ def _level(text: str) -> str:
     if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise argparse.ArgumentTypeError(f"must be DEBUG, INFO, WARNING or ERROR, not {text}")
     return text.upper()
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _words(text: str | None) -> list[str]:

@@ -68,6 +68,10 @@ class Annotation(StrEnum):
     HANDLED_RELEASE_REQUEST = "carbonaware.io/handled-release-request"
 
 
+SETTLE_FINALIZER = "carbonaware.io/settle"
+"""Keeps a job, and its ledger, until its energy is settled against a budget."""
+
+
 class Label(StrEnum):
     """Labels of a child Job and its pods."""
 

@@ -80,6 +80,11 @@ PRE_DELETE_HOOK = (
 )
 """The hook's that runs before an uninstall; wherever OPERATOR_JOBS is granted."""
 
+PRE_DELETE_CLUSTER = (
+    Right(GROUP, ("carbonzones",), ("list", "delete"), "remove the zones that came with a release"),
+)
+"""The same hook's on objects without a namespace: a ClusterRole."""
+
 HELM_TEST = (
     Right(GROUP, ("carbonawarejobs",), ("create", "get", "delete"), "apply a held job"),
     Right("batch", ("jobs",), ("create",), "the policy asks this of who creates a CarbonAwareJob"),
@@ -111,6 +116,21 @@ def operator_own(lease: str = "carbonaware-operator") -> tuple[Right, ...]:
         Right("", ("configmaps",), ("get", "create", "patch"), "recordings read, archives kept"),
         Right("", ("secrets",), ("get",), "keys of providers; it uses labelled Secrets alone"),
         Right("discovery.k8s.io", ("endpointslices",), ("list",), "where the agents are"),
+    )
+
+
+def pre_delete_own(operator: str = "carbonaware-operator") -> tuple[Right, ...]:
+    """The hook's beside the operator; operator: the name of its Deployment and of its Lease."""
+    return (
+        Right("apps", ("deployments/scale",), ("patch",), "end the operator", (operator,)),
+        Right("coordination.k8s.io", ("leases",), ("create",), "RBAC cannot name what is created"),
+        Right(
+            "coordination.k8s.io",
+            ("leases",),
+            ("get", "update", "delete"),
+            "be sure that no operator acts",
+            (operator,),
+        ),
     )
 
 

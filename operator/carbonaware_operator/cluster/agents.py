@@ -1,7 +1,7 @@
 """Node agents: where they are, and what they say.
 
-An agent is found by its address: given by a flag, or as an endpoint of the Service
-`carbonaware-agent` in the operator's namespace. Whatever one of them answers concerns it alone.
+An agent is found by its address: given by a flag, or as an endpoint of a Service in the operator's
+namespace. Whatever one of them answers concerns it alone.
 """
 
 import asyncio
@@ -49,14 +49,21 @@ class Scrape:
 class AgentScraper:
     """Finds agents and asks them for the energy of owners."""
 
-    def __init__(self, kube: KubeClient, *, namespace: str, urls: Sequence[str] = ()) -> None:
-        self._kube, self._namespace = kube, namespace
+    def __init__(
+        self,
+        kube: KubeClient,
+        *,
+        namespace: str,
+        service: str = SERVICE,
+        urls: Sequence[str] = (),
+    ) -> None:
+        self._kube, self._namespace, self._service = kube, namespace, service
         self._given = [url.rstrip("/") for url in urls]
         self._found: list[str] = []
 
     async def find(self) -> list[str]:
         """Base URLs of all agents; those found last while the API server does not tell."""
-        selector = f"kubernetes.io/service-name={SERVICE}"
+        selector = f"kubernetes.io/service-name={self._service}"
         try:
             slices = [
                 piece

@@ -6,6 +6,7 @@ The port is narrow so that another reflector could take kopf's place.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 import kopf
@@ -38,18 +39,21 @@ async def run_feed(
     kubeconfig: str | None,
     *,
     identity: str,
+    namespaces: Sequence[str] = (),
     stop: asyncio.Event,
     ready: asyncio.Event,
 ) -> None:
     """Watch until `stop` is set; the CRDs must exist before.
 
     identity: names this process; kopf would ask for the user's name, and a container has none.
+    namespaces: where jobs are watched; empty for everywhere.
     """
     await kopf.operator(
         identity=cast("Any", identity),
         registry=_registry(inbox, kubeconfig),
         settings=_settings(),
-        clusterwide=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
         standalone=True,
         stop_flag=stop,
         ready_flag=ready,

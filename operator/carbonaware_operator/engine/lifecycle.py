@@ -14,10 +14,11 @@ from typing import Any
 
 from carbonaware_operator.api.schema import CRD_NAMES
 from carbonaware_operator.cluster.agents import AgentScraper
+from carbonaware_operator.cluster.definitions import established
 from carbonaware_operator.cluster.events import Recorder
 from carbonaware_operator.cluster.feed import run_feed
 from carbonaware_operator.cluster.jobs import JobWriter
-from carbonaware_operator.cluster.kube import CRDS, ApiError, KubeClient, connect
+from carbonaware_operator.cluster.kube import ApiError, KubeClient, connect
 from carbonaware_operator.cluster.lease import Elector
 from carbonaware_operator.cluster.ledgers import LedgerWriter
 from carbonaware_operator.cluster.sweep import fill, sweep
@@ -135,7 +136,10 @@ class Operator:
             jobs=self.jobs,
             zones=self.zones,
             agents=AgentScraper(
-                self.kube, namespace=self.settings.namespace, urls=self.settings.agent_urls
+                self.kube,
+                namespace=self.settings.namespace,
+                service=self.settings.agent_service,
+                urls=self.settings.agent_urls,
             ),
             ledgers=LedgerWriter(self.kube),
             archive_of=self.signals.archive,
@@ -198,7 +202,12 @@ async def _live(operator: Operator) -> int:
 async def _feed(operator: Operator, stop: asyncio.Event, ready: asyncio.Event) -> None:
     given = operator.settings
     await run_feed(
-        operator.inbox, given.kubeconfig, identity=given.identity, stop=stop, ready=ready
+        operator.inbox,
+        given.kubeconfig,
+        identity=given.identity,
+        namespaces=given.watch_namespaces,
+        stop=stop,
+        ready=ready,
     )
 
 
@@ -214,7 +223,7 @@ async def _start(operator: Operator) -> None:
     """Wait for the CRDs and fill the store, however long the API server takes."""
     for name in CRD_NAMES:
         operator.readiness.waiting_for = f"waiting for the CRD {name}: apply crds/"
-        await _persistently(lambda name=name: _established(operator.kube, name), name)
+        await _persistently(lambda name=name: established(operator.kube, name), name)
     operator.readiness.waiting_for = "listing objects"
     await _persistently(lambda: _filled(operator), "objects")
 
@@ -230,19 +239,8 @@ async def _persistently(attempt: Any, subject: str) -> None:
         await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _established(kube: KubeClient, name: str) -> bool:
-    try:
-        crd = await kube.get(CRDS, None, name)
-    except ApiError as error:
-        if error.status == 404:
-            return False
-        raise
-    conditions = (crd.get("status") or {}).get("conditions") or []
-    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
-
-
 async def _filled(operator: Operator) -> bool:
-    await fill(operator.kube, operator.inbox)
+    await fill(operator.kube, operator.inbox, operator.settings.watch_namespaces)
     return True
 
 
@@ -251,7 +249,9 @@ async def _sweep_for_ever(operator: Operator) -> None:
     while True:
         await operator.clock.sleep(operator.settings.sweep_seconds)
         try:
-            changed = await sweep(operator.kube, operator.jobs, operator.zones)
+            changed = await sweep(
+                operator.kube, operator.jobs, operator.zones, operator.settings.watch_namespaces
+            )
         except ApiError as error:
             log.warning("sweep failed", extra={"error": error.message})
             continue

@@ -1,0 +1,180 @@
+"""Makes an uninstall hang on nothing: `python -m carbonaware_operator.hooks.uninstall`.
+
+It ends the operator and takes the Lease in its place, so that none acts any more; then it takes our
+finalizer off every job and removes the release's zones and the Lease. An operator that is dead
+already is waited for as long as its Lease lasts.
+"""
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from carbonaware_operator.api.reasons import SETTLE_FINALIZER
+from carbonaware_operator.cluster.kube import (
+    CARBON_AWARE_JOBS,
+    CARBON_ZONES,
+    DEPLOYMENTS,
+    LEASES,
+    MERGE_PATCH,
+    ApiError,
+    Kind,
+    KubeClient,
+    Object,
+)
+from carbonaware_operator.cluster.lease import Elector
+from carbonaware_operator.engine.clock import Clock
+from carbonaware_operator.hooks.session import run
+
+SECONDS = 150.0
+TAKEOVER_SECONDS = 60.0
+KINDS_WITH_FINALIZER = (CARBON_AWARE_JOBS,)
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What is uninstalled.
+
+    namespace, operator: where the operator is, and the name of its Deployment and of its Lease.
+    release: the zones with this instance label go with it.
+    job_namespaces: where its jobs are; empty for everywhere.
+    """
+
+    namespace: str
+    operator: str
+    release: str
+    job_namespaces: tuple[str, ...] = ()
+
+
+async def clean_up(kube: KubeClient, clock: Clock, installation: Installation) -> str:
+    """Leave nothing behind that an uninstall or a user would wait for; the last word.
+
+    Raises ApiError: the API server refuses.
+    """
+    await _done(_scale_to_zero(kube, installation))
+    async with _lease_held(kube, installation, clock):
+        freed = await free_jobs(kube, installation.job_namespaces)
+        zones = await _remove_zones(kube, installation.release)
+    return f"took the finalizer off {freed} objects and removed {zones} zones"
+
+
+async def free_jobs(kube: KubeClient, namespaces: Sequence[str] = ()) -> int:
+    """Take our finalizer off whatever carries it; how many objects did."""
+    freed: set[str] = set()
+    while held := [found async for found in _held(kube, namespaces)]:
+        for kind, metadata in held:
+            if await _done(_free(kube, kind, metadata)):
+                freed.add(metadata["uid"])
+    return len(freed)
+
+
+async def _held(kube: KubeClient, namespaces: Sequence[str]) -> AsyncIterator[tuple[Kind, Object]]:
+    for kind in KINDS_WITH_FINALIZER:
+        for namespace in namespaces or (None,):
+            async for body in _existing(kube, kind, namespace):
+                if SETTLE_FINALIZER in (body["metadata"].get("finalizers") or []):
+                    yield kind, body["metadata"]
+
+
+async def _free(kube: KubeClient, kind: Kind, metadata: Object) -> None:
+    kept = [name for name in metadata["finalizers"] if name != SETTLE_FINALIZER]
+    # The version keeps what another controller has added since the list was made.
+    change = {"resourceVersion": metadata["resourceVersion"], "finalizers": kept}
+    await kube.merge(kind, metadata["namespace"], metadata["name"], {"metadata": change})
+
+
+async def _remove_zones(kube: KubeClient, release: str) -> int:
+    selector = f"app.kubernetes.io/managed-by=Helm,app.kubernetes.io/instance={release}"
+    removed = 0
+    async for body in _existing(kube, CARBON_ZONES, None, selector=selector):
+        metadata = body["metadata"]
+        removed += await _done(
+            kube.delete(CARBON_ZONES, None, metadata["name"], uid=metadata["uid"])
+        )
+    return removed
+
+
+async def _existing(
+    kube: KubeClient, kind: Kind, namespace: str | None, *, selector: str = ""
+) -> AsyncIterator[Object]:
+    """The metadata of all objects of a kind; none where the cluster does not know the kind."""
+    try:
+        async for body in kube.list(kind, namespace, selector=selector, only_metadata=True):
+            yield body
+    except ApiError as error:
+        if error.status != 404:
+            raise
+
+
+async def _done(change: Awaitable[Any]) -> bool:
+    """Make a change; False if its object is gone or has changed meanwhile."""
+    try:
+        await change
+    except ApiError as error:
+        if error.status not in (404, 409):
+            raise
+        return False
+    return True
+
+
+@asynccontextmanager
+async def _lease_held(
+    kube: KubeClient, installation: Installation, clock: Clock
+) -> AsyncIterator[None]:
+    """Hold the operator's Lease, then remove it.
+
+    Goes on without it when somebody keeps it: an uninstall must not depend on who that is.
+    """
+    held = asyncio.Event()
+    elector = Elector(
+        kube,
+        clock,
+        namespace=installation.namespace,
+        name=installation.operator,
+        identity="uninstall",
+        on_change=lambda leading: held.set() if leading else held.clear(),
+    )
+    renewing = asyncio.create_task(elector.run())
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TAKEOVER_SECONDS):
+                await held.wait()
+        yield
+    finally:
+        renewing.cancel()
+    await _done(_remove_lease(kube, installation))
+
+
+async def _remove_lease(kube: KubeClient, installation: Installation) -> None:
+    place = (LEASES, installation.namespace, installation.operator)
+    lease = await kube.get(*place)
+    await kube.delete(*place, uid=lease["metadata"]["uid"])
+
+
+async def _scale_to_zero(kube: KubeClient, installation: Installation) -> None:
+    path = DEPLOYMENTS.path(installation.namespace, installation.operator, "scale")
+    change = {"spec": {"replicas": 0}}
+    await kube.request("PATCH", path, body=change, content_type=MERGE_PATCH)
+
+
+def main() -> None:
+    """Read the flags and run; ends the process."""
+    parser = argparse.ArgumentParser(prog="carbonaware_operator.hooks.uninstall")
+    parser.add_argument("--namespace", required=True)
+    parser.add_argument("--operator", required=True)
+    parser.add_argument("--release", required=True)
+    parser.add_argument("--watch-namespaces", default="")
+    given = parser.parse_args()
+    installation = Installation(
+        given.namespace,
+        given.operator,
+        given.release,
+        tuple(name for name in given.watch_namespaces.split(",") if name),
+    )
+    run(lambda kube, clock: clean_up(kube, clock, installation), seconds=SECONDS)
+
+
+if __name__ == "__main__":
+    main()
