@@ -25,7 +25,7 @@ def rendered() -> str:
         "artifacthub.io/license": project["license"],
         "artifacthub.io/operator": "true",
         "artifacthub.io/crds": yaml.safe_dump(_crds(), sort_keys=False),
-        "artifacthub.io/crdsExamples": yaml.safe_dump(_examples(), sort_keys=False),
+        "artifacthub.io/crdsExamples": yaml.safe_dump(chart.pop("examples"), sort_keys=False),
     }
     head = "# Generated from deploy/chart and pyproject.toml by `make generate`; do not edit.\n"
     return head + yaml.safe_dump(chart, sort_keys=False, width=100)
@@ -44,8 +44,3 @@ def _crds() -> list[dict[str, str]]:
         for spec in kinds
         for version in spec["versions"]
     ]
-
-
-def _examples() -> list[object]:
-    example = _ROOT / "examples" / "10-threshold.yaml"
-    return list(yaml.safe_load_all(example.read_text()))

@@ -27,4 +27,9 @@ spec:
       path: /metrics
       interval: {{ $values.interval }}
       honorLabels: true # `namespace` and `pod` are those of the jobs, not of the target
+      {{- if eq $component "agent" }}
+      relabelings:
+        - sourceLabels: [__meta_kubernetes_pod_node_name]
+          targetLabel: node
+      {{- end }}
 {{- end }}
