@@ -7,7 +7,6 @@ more often than it allows.
 """
 
 import asyncio
-import base64
 import json
 import logging
 import os
@@ -30,7 +29,7 @@ from carbonaware_operator.grid import endpoint
 from carbonaware_operator.planning.outlook import Signal
 from carbonaware_operator.store.zones import ZoneStore, zone_record
 from provider_answers import AVERAGE_GRAMS, MARGINAL_GRAMS, Faults, Providers
-from replay_server import ReplayServer
+from replay_server import PERMISSIONS, ReplayServer
 
 START = datetime(2026, 6, 15, tzinfo=UTC)
 HOURS = 24
@@ -119,6 +118,7 @@ class World:
             kube=self.kube,
             clock=self.clock,
             namespace=NAMESPACE,
+            permissions=PERMISSIONS,
             leading=lambda: True,
             on_change=lambda _: None,
             jitter=lambda: 1.0,
@@ -130,9 +130,8 @@ class World:
 
     def fill(self) -> None:
         """A zone for each provider, and what they refer to."""
-        for name, secret in provider_answers.SECRETS.items():
-            encoded = {k: base64.b64encode(v.encode()).decode() for k, v in secret.items()}
-            self.kube.put(SECRETS, NAMESPACE, {"metadata": {"name": name}, "data": encoded})
+        for name, plain in provider_answers.SECRETS.items():
+            self.kube.put(SECRETS, NAMESPACE, provider_answers.secret(name, **plain))
         self.kube.put(CONFIG_MAPS, provider_answers.EXPORTER[0], self.providers.exporter())
         for name, spec in provider_answers.sources(self._server.url).items():
             metadata = {"name": name, "creationTimestamp": f"{START:%FT%TZ}", "generation": 1}

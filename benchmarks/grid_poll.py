@@ -6,7 +6,6 @@ Prints one line of JSON: processor time as a share of one core over the hour.
 """
 
 import asyncio
-import base64
 import json
 import multiprocessing
 import os
@@ -27,7 +26,7 @@ import provider_answers
 from carbonaware_operator.cluster.kube import CARBON_ZONES, SECRETS
 from carbonaware_operator.engine.signals import SignalsLoop
 from carbonaware_operator.store.zones import ZoneStore, zone_record
-from replay_server import ReplayServer
+from replay_server import PERMISSIONS, ReplayServer
 
 START = datetime(2026, 6, 15, tzinfo=UTC)
 ZONES = 50
@@ -95,6 +94,7 @@ async def _follow(url: str, seconds: "Synchronized[float]", pipe: Connection) ->
         kube=kube,
         clock=clock,
         namespace=NAMESPACE,
+        permissions=PERMISSIONS,
         leading=lambda: True,
         on_change=lambda _: None,
         observe=lambda provider, result, _: polls.append(f"{provider} {result}"),
@@ -117,9 +117,8 @@ async def _follow(url: str, seconds: "Synchronized[float]", pipe: Connection) ->
 
 
 def _fill(kube: fakes.FakeKube, store: ZoneStore, url: str) -> None:
-    for name, secret in provider_answers.SECRETS.items():
-        encoded = {key: base64.b64encode(v.encode()).decode() for key, v in secret.items()}
-        kube.put(SECRETS, NAMESPACE, {"metadata": {"name": name}, "data": encoded})
+    for name, plain in provider_answers.SECRETS.items():
+        kube.put(SECRETS, NAMESPACE, provider_answers.secret(name, **plain))
     specs = provider_answers.sources(url)
     for number in range(ZONES):
         metadata = {"name": f"zone-{number}", "creationTimestamp": f"{START:%FT%TZ}"}

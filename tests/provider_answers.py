@@ -22,6 +22,15 @@ _DAY = timedelta(hours=24)
 SECRETS = {"em": {"token": "k"}, "wt": {"username": "me", "password": "p"}}
 """Names of Secrets and what is in them, plain."""
 
+
+def secret(name: str, **plain: str) -> dict[str, Any]:
+    """A Secret that is labelled for providers."""
+    return {
+        "metadata": {"name": name, "labels": {"carbonaware.io/provider": "true"}},
+        "data": {key: base64.b64encode(text.encode()).decode() for key, text in plain.items()},
+    }
+
+
 EXPORTER = ("kube-system", "carbon-intensity")
 
 

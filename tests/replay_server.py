@@ -13,6 +13,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from carbonaware_operator.grid.egress import Egress
+from carbonaware_operator.grid.sources import Permissions
+
+LOOPBACK = Egress(frozenset({"127.0.0.1"}), local_addresses=True)
+"""What lets a replay server be asked."""
+
+PERMISSIONS = Permissions(LOOPBACK)
+
 
 @dataclass
 class Answer:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from carbonaware_operator.grid.egress import parse_host
+from carbonaware_operator.grid.sources import PROVIDER_HOSTS
 from carbonaware_operator.quantities.durations import DurationError, parse_duration
 from carbonaware_operator.quantities.periods import HOUR_SECONDS
 
@@ -31,6 +33,9 @@ class Settings:
     agent_urls: tuple[str, ...]
     agent_service: str
     watch_namespaces: tuple[str, ...]
+    allowed_provider_hosts: tuple[str, ...]
+    allow_local_provider_addresses: bool
+    recordings_folder: Path | None
     sweep_seconds: float
     log_level: str
 
@@ -51,6 +56,9 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         agent_urls=tuple(given.agent_url or _words(os.environ.get("CARBONAWARE_AGENT_URL"))),
         agent_service=given.agent_service,
         watch_namespaces=given.watch_namespaces,
+        allowed_provider_hosts=given.allowed_provider_hosts,
+        allow_local_provider_addresses=given.allow_local_provider_addresses,
+        recordings_folder=Path(given.recordings_folder) if given.recordings_folder else None,
         sweep_seconds=given.sweep_seconds,
         log_level=given.log_level,
     )
@@ -75,6 +83,23 @@ def _parser() -> argparse.ArgumentParser:
     _add(parser, "--lease-name", "carbonaware-operator", "name of the Lease")
     _add(parser, "--default-zone", "", "CarbonZone of jobs that name none")
     _add(parser, "--default-max-delay", "24h", "latest start, from creation", _duration)
+    _add_accounting(parser)
+    _add_sources(parser)
+    _add(
+        parser, "--sweep-seconds", "600", "seconds between comparisons with the cluster", _positive
+    )
+    _add(
+        parser,
+        "--watch-namespaces",
+        "",
+        "namespaces to look after jobs in, separated by commas; else all",
+        _names,
+    )
+    _add(parser, "--log-level", "INFO", "DEBUG, INFO, WARNING or ERROR", _level)
+    return parser
+
+
+def _add_accounting(parser: argparse.ArgumentParser) -> None:
     _add(
         parser,
         "--accounting-period-seconds",
@@ -90,29 +115,40 @@ def _parser() -> argparse.ArgumentParser:
         _positive,
     )
     _add(
-        parser, "--sweep-seconds", "600", "seconds between comparisons with the cluster", _positive
-    )
-    _add(
-        parser,
-        "--watch-namespaces",
-        "",
-        "namespaces to look after jobs in, separated by commas; else all",
-        _names,
-    )
-    _add(
         parser,
         "--agent-service",
         "carbonaware-agent",
         "Service in the operator's namespace through which the agents are found",
     )
-    _add(parser, "--log-level", "INFO", "DEBUG, INFO, WARNING or ERROR", _level)
     parser.add_argument(
         "--agent-url",
         action="append",
         help="an agent to scrape, such as http://10.0.0.5:9102 (repeatable); agents behind"
         " --agent-service are found by themselves",
     )
-    return parser
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    _add(
+        parser,
+        "--allowed-provider-hosts",
+        ",".join(PROVIDER_HOSTS),
+        "HOST or HOST:PORT of providers that CarbonZones may name, with commas between them",
+        _hosts,
+    )
+    _add(
+        parser,
+        "--allow-local-provider-addresses",
+        "false",
+        "true: providers may have loopback, link-local and metadata addresses",
+        _boolean,
+    )
+    _add(
+        parser,
+        "--recordings-folder",
+        "",
+        "folder below which CarbonZones may name files of recordings; else they may name none",
+    )
 
 
 def _add(
@@ -147,6 +183,19 @@ def _address(text: str) -> str:
     if not colon or not port.isdecimal():
         raise argparse.ArgumentTypeError(f"must be HOST:PORT, not {text}")
     return text
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(parse_host(entry) for entry in text.split(",") if entry.strip())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"must be true or false, not {text}")
+    return text.lower() == "true"
 
 
 def _positive_int(text: str) -> int:

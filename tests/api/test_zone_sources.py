@@ -21,6 +21,19 @@ FLAT = {"currency": "EUR", "priceMicrosPerKWh": 100_000}
 NIGHT = {"start": "22:00", "end": "06:00", "priceMicrosPerKWh": -1}
 
 
+def a_prometheus(url: str) -> dict[str, Any]:
+    """A source that asks a URL."""
+    return {"type": "Prometheus", "prometheus": {"url": url, "query": "x", "signal": "Average"}}
+
+
+@pytest.mark.parametrize(
+    "url", ["http://prometheus.monitoring:9090", "https://[fd12::5]:9090/a/b", "http://10.0.0.5/"]
+)
+def test_hosts_of_every_kind_are_taken(cluster: Cluster, url: str):
+    """Names of Services, addresses of both families, with a port and a path."""
+    assert a_prometheus(url) == create(cluster, {"source": a_prometheus(url)})["source"]
+
+
 def create(cluster: Cluster, spec: dict[str, Any]) -> dict[str, Any]:
     """The spec as the API server would store it; raises KubectlError with its refusal."""
     manifest = {
@@ -93,6 +106,23 @@ def test_every_manifest_of_the_page_is_taken(cluster: Cluster, manifest: dict[st
             "must be an IANA time zone",
         ),
         ({"source": STATIC, "tariff": FLAT | {"currency": "eur"}}, "should match"),
+        *[
+            ({"source": a_prometheus(url)}, "without user, query or fragment")
+            for url in (
+                "http://user:pw@prometheus",
+                "http://prometheus/?",
+                "http://prometheus/#",
+                "http://evil\\@prometheus",
+                "http://",
+            )
+        ],
+        (
+            {
+                "source": STATIC,
+                "tariff": FLAT | {"dayAhead": {"biddingZone": "FR", "url": "http://x/?"}},
+            },
+            "without user, query or fragment",
+        ),
     ],
 )
 def test_what_is_wrong_is_refused(cluster: Cluster, spec: dict[str, Any], says: str):

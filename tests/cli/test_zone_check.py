@@ -1,6 +1,5 @@
 """`kubectl carbonaware zones` with a forecast, and `zones check`: what a provider says to a key."""
 
-import base64
 import json
 from typing import Any
 
@@ -10,6 +9,7 @@ from carbonaware_operator.cli import zone_check
 from carbonaware_operator.cli.zones import sparkline
 from carbonaware_operator.grid.errors import SignalUnauthorized
 from carbonaware_operator.grid.provider import Access
+from provider_answers import secret
 from stand_in_api import Run, StandInApi, condition_of, stored_zone
 
 KEYED = {
@@ -33,7 +33,7 @@ def a_zone(**spec: Any) -> dict[str, Any]:
 def keyed(api: StandInApi) -> StandInApi:
     """Zone de of Electricity Maps, and its key."""
     api.add(a_zone())
-    api.objects[SECRET] = {"data": {"token": base64.b64encode(b"hunter2").decode()}}
+    api.objects[SECRET] = secret("em", token="hunter2")
     return api
 
 
@@ -44,7 +44,7 @@ class Provider:
         self.answer: Access | Exception = Access(("intensity now",), ("no forecast: upgrade",))
         self.texts: list[dict[str, str]] = []
 
-    def make(self, source: Any, *, texts: dict[str, str], created: Any = None) -> "Provider":
+    def make(self, source: Any, *, texts: dict[str, str], **_: Any) -> "Provider":
         """In place of provider() and marginal_provider()."""
         self.texts.append(texts)
         return self

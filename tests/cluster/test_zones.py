@@ -14,6 +14,7 @@ from carbonaware_operator.grid.errors import (
 )
 from carbonaware_operator.grid.sources import Reference
 from fakes import FakeKube
+from provider_answers import secret
 
 NAMESPACE = "carbonaware-system"
 SECRET = Reference("Secret", "em", ("token",))
@@ -37,8 +38,7 @@ def objects(kube: FakeKube) -> ZoneObjects:
 class TestTexts:
     async def test_of_a_secret(self, kube: FakeKube, objects: ZoneObjects):
         """The key of a Secret of the operator's namespace, decoded."""
-        body = {"metadata": {"name": "em"}, "data": {"token": encoded("k-1")}}
-        kube.put(SECRETS, NAMESPACE, body)
+        kube.put(SECRETS, NAMESPACE, secret("em", token="k-1"))
 
         assert {"token": "k-1"} == await objects.texts(SECRET)
 
@@ -57,6 +57,19 @@ class TestTexts:
 
         assert {"csv": "a,b\n"} == await objects.texts(CONFIG_MAP)
 
+    @pytest.mark.parametrize("labels", [{}, {"carbonaware.io/provider": "false"}], ids=str)
+    async def test_of_a_secret_that_is_not_for_providers(
+        self, kube: FakeKube, objects: ZoneObjects, labels: dict[str, str]
+    ):
+        """A zone may name any Secret of the namespace: its owner says whether it was meant."""
+        body = secret("em", token="hunter2")
+        kube.put(SECRETS, NAMESPACE, body | {"metadata": {"name": "em", "labels": labels}})
+
+        with pytest.raises(SignalMisconfigured, match="must have the label") as caught:
+            await objects.texts(SECRET)
+
+        assert "hunter2" not in str(caught.value)
+
     async def test_that_is_not_there(self, objects: ZoneObjects):
         """A missing object is named, with what to do."""
         with pytest.raises(
@@ -66,15 +79,15 @@ class TestTexts:
 
     async def test_under_another_key(self, kube: FakeKube, objects: ZoneObjects):
         """A missing key is named; the keys that there are, are not."""
-        kube.put(SECRETS, NAMESPACE, {"metadata": {"name": "em"}, "data": {"other": "aw=="}})
+        kube.put(SECRETS, NAMESPACE, secret("em", other="k"))
 
         with pytest.raises(SignalMisconfigured, match="must have the key 'token'"):
             await objects.texts(SECRET)
 
     async def test_that_is_not_text(self, kube: FakeKube, objects: ZoneObjects):
         """Bytes that are no text are refused, and not repeated."""
-        secret = {"metadata": {"name": "em"}, "data": {"token": encoded(b"hunter2\xff")}}
-        kube.put(SECRETS, NAMESPACE, secret)
+        body = secret("em") | {"data": {"token": encoded(b"hunter2\xff")}}
+        kube.put(SECRETS, NAMESPACE, body)
 
         with pytest.raises(SignalMalformed, match="must be text") as caught:
             await objects.texts(SECRET)

@@ -15,6 +15,7 @@ from carbonaware_operator.grid.errors import SignalError, SignalRateLimited, Sig
 from carbonaware_operator.grid.tariff import MarketPrice, MarketPrices, Price
 from carbonaware_operator.store.zones import ZoneStore, zone_record
 from fakes import ManualClock, eventually
+from replay_server import LOOPBACK
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 FLAT = {"currency": "EUR", "priceMicrosPerKWh": 100_000}
@@ -60,7 +61,9 @@ class World:
 
     def __init__(self) -> None:
         self.clock, self.store = ManualClock(NOON), ZoneStore()
-        self.loop = PricesLoop(zones=self.store, clock=self.clock, jitter=lambda: 0.0)
+        self.loop = PricesLoop(
+            zones=self.store, clock=self.clock, egress=LOOPBACK, jitter=lambda: 0.0
+        )
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> None:

@@ -27,6 +27,8 @@ from carbonaware_operator.grid.provider import Cadence
 from carbonaware_operator.planning.outlook import Fallback, Missing, Outlook, Signal
 from carbonaware_operator.store.zones import ZoneStore, zone_record
 from fakes import FakeKube, ManualClock, eventually, settle
+from provider_answers import secret
+from replay_server import PERMISSIONS
 
 NAMESPACE = "carbonaware-system"
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -95,6 +97,7 @@ class World:
             kube=self.kube,
             clock=self.clock,
             namespace=NAMESPACE,
+            permissions=PERMISSIONS,
             leading=lambda: self.leading,
             on_change=self.changes.append,
             period_seconds=period_seconds,
@@ -148,9 +151,9 @@ class World:
         """The recording of RECORDED zones."""
         self.kube.put(CONFIG_MAPS, NAMESPACE, {"metadata": {"name": "day"}, "data": {"csv": text}})
 
-    def secret(self, encoded: str = "a2V5") -> None:
-        """The key of KEYED zones, in base64."""
-        self.kube.put(SECRETS, NAMESPACE, {"metadata": {"name": "em"}, "data": {"token": encoded}})
+    def secret(self, key: str = "key") -> None:
+        """The key of KEYED zones."""
+        self.kube.put(SECRETS, NAMESPACE, secret("em", token=key))
 
     def outlook(self, name: str = "de") -> Outlook | None:
         """What the planner sees."""
@@ -207,7 +210,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, world: World) -> ScriptedSource:
     """In place of the provider of KEYED zones."""
     source = ScriptedSource()
 
-    def made(spec: Any, *, created: datetime, texts: dict[str, str]) -> Any:
+    def made(spec: Any, *, texts: dict[str, str], **_: Any) -> Any:
         source.keys.append(texts.get("token"))
         return source
 
@@ -365,7 +368,7 @@ class TestErrors:
         world.apply(KEYED)
         world.start()
         await eventually(lambda: world.reason() is SignalReason.UNAUTHORIZED)
-        world.secret("bmV3")
+        world.secret("new")
         scripted.answer = [scripted.hour(12, 250)]
 
         await world.moves(3, until=lambda: world.grams() == 250)
@@ -414,7 +417,7 @@ class TestErrors:
         self, world: World, scripted: ScriptedSource, caplog: pytest.LogCaptureFixture
     ):
         """Neither the status nor the log holds what the Secret holds."""
-        world.secret("aHVudGVyMg==")
+        world.secret("hunter2")
         scripted.answer = SignalUnauthorized("renew the key")
         world.apply(KEYED)
         world.start()

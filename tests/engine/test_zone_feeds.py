@@ -21,6 +21,7 @@ from carbonaware_operator.planning.outlook import Missing
 from carbonaware_operator.quantities.emissions import MarginalIntensity
 from carbonaware_operator.store.zones import ZoneReading, ZoneStore, zone_record
 from fakes import FakeKube, ManualClock, eventually
+from replay_server import PERMISSIONS
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -95,6 +96,7 @@ class World:
             kube=self.kube,
             clock=self.clock,
             namespace="carbonaware-system",
+            permissions=PERMISSIONS,
             leading=lambda: True,
             on_change=lambda name: None,
             jitter=lambda: 1.0,
@@ -116,7 +118,7 @@ class World:
         await eventually(lambda: "lab" in self.store.readings)
         await eventually(self.idle)
 
-    def made(self, source: Source, *, texts: Mapping[str, str], created: Any = None) -> Any:
+    def made(self, source: Source, *, texts: Mapping[str, str], **_: Any) -> Any:
         """In place of the makers of providers."""
         assert source.prometheus is not None
         return self.providers[source.prometheus.query]

@@ -9,7 +9,7 @@ from carbonaware_operator.api.sources import EmissionFactors
 from carbonaware_operator.grid.carbon_aware_sdk import CarbonAwareSDK
 from carbonaware_operator.grid.errors import SignalMalformed, SignalUnreachable
 from carbonaware_operator.grid.readings import Average, Marginal
-from replay_server import Answer, ReplayServer
+from replay_server import LOOPBACK, Answer, ReplayServer
 
 NOW = datetime(2024, 5, 1, 10, 7, tzinfo=UTC)
 FIVE = timedelta(minutes=5)
@@ -43,7 +43,9 @@ def a_forecast(*values: object, duration: object = 60) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def api(replay: ReplayServer) -> CarbonAwareSDK:
-    return CarbonAwareSDK(location="eastus", url=replay.url, factors=EmissionFactors.DIRECT)
+    return CarbonAwareSDK(
+        location="eastus", url=replay.url, egress=LOOPBACK, factors=EmissionFactors.DIRECT
+    )
 
 
 class TestPoints:

@@ -12,7 +12,7 @@ from carbonaware_operator.grid import endpoint
 from carbonaware_operator.grid.day_ahead import DayAhead
 from carbonaware_operator.grid.errors import SignalMalformed, SignalMisconfigured, SignalZoneUnknown
 from carbonaware_operator.grid.tariff import MarketPrice, MarketPrices
-from replay_server import Answer, ReplayServer
+from replay_server import LOOPBACK, Answer, ReplayServer
 
 TEN = datetime(2024, 5, 1, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -29,7 +29,7 @@ def an_answer(*prices: Any, unit: object = "EUR / MWh") -> dict[str, Any]:
 
 def a_market(replay: ReplayServer, answer: Any) -> DayAhead:
     replay.give("/price", answer)
-    return DayAhead(bidding_zone="DE-LU", currency="EUR", url=replay.url)
+    return DayAhead(bidding_zone="DE-LU", currency="EUR", url=replay.url, egress=LOOPBACK)
 
 
 def test_prices_are_of_a_kilowatt_hour(replay: ReplayServer):
@@ -103,7 +103,9 @@ ANY = st.recursive(
 def test_any_answer_is_prices_or_an_error(answer: Any, monkeypatch: pytest.MonkeyPatch):
     """Whatever JSON comes, nothing but a SignalError leaves it."""
     monkeypatch.setattr(endpoint.Endpoint, "_get", lambda *_: json.dumps(answer).encode())
-    market = DayAhead(bidding_zone="DE-LU", currency="EUR", url="http://127.0.0.1:9")
+    market = DayAhead(
+        bidding_zone="DE-LU", currency="EUR", url="http://127.0.0.1:9", egress=LOOPBACK
+    )
 
     try:
         market.prices(TEN)

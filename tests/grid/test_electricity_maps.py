@@ -17,7 +17,7 @@ from carbonaware_operator.grid.errors import (
 )
 from carbonaware_operator.grid.points import Forecast, Point, PointKind
 from carbonaware_operator.grid.readings import Average
-from replay_server import Answer, ReplayServer
+from replay_server import LOOPBACK, Answer, ReplayServer
 
 KEY = "em-key-1234567890"
 NOW = datetime(2024, 5, 1, 10, 25, tzinfo=UTC)
@@ -54,7 +54,9 @@ def day(replay: ReplayServer) -> None:
 
 
 def a_provider(replay: ReplayServer, key: str = KEY, **fields: Any) -> Average:
-    return Average(ElectricityMaps(zone="DE", key=key, url=f"{replay.url}/v3", **fields))
+    return Average(
+        ElectricityMaps(zone="DE", key=key, url=f"{replay.url}/v3", egress=LOOPBACK, **fields)
+    )
 
 
 def ask(replay: ReplayServer, start: datetime = TEN, **fields: Any) -> list[Point]:
@@ -180,7 +182,7 @@ def test_a_history_that_is_none_is_refused(replay: ReplayServer, day: None):
 def test_a_key_must_be_one():
     """It is refused before it is sent."""
     with pytest.raises(SignalMisconfigured, match="the API key must be one line"):
-        ElectricityMaps(zone="DE", key="\n")
+        ElectricityMaps(zone="DE", key="\n", egress=LOOPBACK)
 
 
 class TestForecast:

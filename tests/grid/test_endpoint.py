@@ -17,7 +17,7 @@ from carbonaware_operator.grid.errors import (
     SignalUnreachable,
     SignalZoneUnknown,
 )
-from replay_server import HTML, Answer, ReplayServer
+from replay_server import HTML, LOOPBACK, Answer, ReplayServer
 
 KEY = "key-1234567890"
 
@@ -27,6 +27,8 @@ def an_endpoint(url: str) -> Endpoint:
         url,
         member="some",
         subject="zone 'DE'",
+        egress=LOOPBACK,
+        keyed=True,
         headers={"auth-token": KEY},
         refusals={b"not in your plan": (SignalForbidden, "choose another plan")},
     )

@@ -14,7 +14,7 @@ from carbonaware_operator.grid.errors import (
 )
 from carbonaware_operator.grid.points import Point, PointKind
 from carbonaware_operator.grid.readings import Average
-from replay_server import Answer, ReplayServer
+from replay_server import LOOPBACK, Answer, ReplayServer
 
 TEN = datetime(2024, 5, 1, 10, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -29,7 +29,7 @@ def an_answer(actual: list[Any], forecast: list[Any], step: int = 900) -> dict[s
 
 def a_provider(replay: ReplayServer, answer: Any) -> Average:
     replay.give("/co2eq", answer)
-    return Average(EnergyCharts(country="de", url=replay.url))
+    return Average(EnergyCharts(country="de", url=replay.url, egress=LOOPBACK))
 
 
 class TestPoints:

@@ -19,18 +19,21 @@ from carbonaware_operator.grid.prometheus import Prometheus
 from carbonaware_operator.grid.readings import Api, Average, Marginal
 from carbonaware_operator.grid.uk_carbon_intensity import UKCarbonIntensity
 from carbonaware_operator.grid.watt_time import WattTime
+from replay_server import LOOPBACK
 
 NOW = datetime(2024, 5, 1, 10, 25, tzinfo=UTC)
 URL = "http://127.0.0.1:9"
 
 APIS: dict[str, Callable[[], Api]] = {
-    "ElectricityMaps": lambda: ElectricityMaps(zone="DE", key="k", url=URL),
-    "WattTime": lambda: WattTime(region="DE", username="u", password="p", url=URL),
-    "UKCarbonIntensity": lambda: UKCarbonIntensity(url=URL),
-    "UKCarbonIntensity of a region": lambda: UKCarbonIntensity(region_id=1, url=URL),
-    "EnergyCharts": lambda: EnergyCharts(country="de", url=URL),
-    "CarbonAwareSDK": lambda: CarbonAwareSDK(location="DE", url=URL),
-    "Prometheus": lambda: Prometheus(query="x", url=URL),
+    "ElectricityMaps": lambda: ElectricityMaps(zone="DE", key="k", url=URL, egress=LOOPBACK),
+    "WattTime": lambda: WattTime(region="DE", username="u", password="p", url=URL, egress=LOOPBACK),
+    "UKCarbonIntensity": lambda: UKCarbonIntensity(url=URL, egress=LOOPBACK),
+    "UKCarbonIntensity of a region": lambda: UKCarbonIntensity(
+        region_id=1, url=URL, egress=LOOPBACK
+    ),
+    "EnergyCharts": lambda: EnergyCharts(country="de", url=URL, egress=LOOPBACK),
+    "CarbonAwareSDK": lambda: CarbonAwareSDK(location="DE", url=URL, egress=LOOPBACK),
+    "Prometheus": lambda: Prometheus(query="x", url=URL, egress=LOOPBACK),
 }
 
 # fmt: off

@@ -13,7 +13,7 @@ from carbonaware_operator.grid.errors import (
 )
 from carbonaware_operator.grid.prometheus import Prometheus
 from carbonaware_operator.grid.readings import Average
-from replay_server import Answer, ReplayServer
+from replay_server import LOOPBACK, Answer, ReplayServer
 
 TEN = datetime(2024, 5, 1, 10, tzinfo=UTC)
 NOW = TEN + timedelta(minutes=7)
@@ -30,7 +30,7 @@ def an_answer(*values: Any, series: int = 1) -> dict[str, Any]:
 
 def a_provider(replay: ReplayServer, answer: Any) -> Average:
     replay.give(RANGE, answer)
-    return Average(Prometheus(query='intensity{zone="DE"}', url=replay.url))
+    return Average(Prometheus(query='intensity{zone="DE"}', url=replay.url, egress=LOOPBACK))
 
 
 class TestPoints:
@@ -79,7 +79,11 @@ class TestPoints:
 
 def test_another_query_is_another_source():
     """Numbers of two queries are never mixed in one archive; the query itself is not shown."""
-    made = {Prometheus(query=q, url=u).source for q in ("a", "b") for u in ("http://x", "http://y")}
+    made = {
+        Prometheus(query=q, url=u, egress=LOOPBACK).source
+        for q in ("a", "b")
+        for u in ("http://x", "http://y")
+    }
 
     assert 4 == len(made)
 

@@ -12,6 +12,7 @@ from carbonaware_operator.api.sources import SignalKind, SourceType
 from carbonaware_operator.api.zone import CarbonZoneSpec
 from carbonaware_operator.grid.sources import marginal_provider, provider, reference, signal_of
 from carbonaware_operator.grid.tariff import tariff_of
+from replay_server import PERMISSIONS
 
 PAGE = (Path(__file__).parents[2] / "docs/providers.md").read_text()
 MANIFESTS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
@@ -33,9 +34,9 @@ def test_every_manifest_makes_providers(manifest: dict[str, Any]):
         texts = {key: (TEXTS | DAY)[key] for key in ref.keys} if ref else {}
         if signal_of(source) is SignalKind.MARGINAL:
             assert spec.accounting_source
-            marginal_provider(source, texts=texts)
+            marginal_provider(source, texts=texts, permissions=PERMISSIONS)
         else:
-            provider(source, created=CREATED, texts=texts)
+            provider(source, created=CREATED, texts=texts, permissions=PERMISSIONS)
     if spec.tariff:
         tariff_of(spec.tariff)
 

@@ -9,6 +9,7 @@ import pytest
 
 from carbonaware_operator.grid.errors import SignalMalformed, SignalMisconfigured
 from carbonaware_operator.grid.recording import (
+    MAX_BYTES,
     MAX_POINTS,
     Recording,
     Series,
@@ -111,19 +112,71 @@ class TestReadFile:
     def test_says_that_a_file_is_missing(self, tmp_path: Path):
         """A file that does not exist is named."""
         with pytest.raises(SignalMisconfigured, match=r"none\.csv does not exist"):
-            read_file(str(tmp_path / "none.csv"))
+            read_file("none.csv", tmp_path)
 
     def test_refuses_a_folder(self, tmp_path: Path):
-        """Whatever cannot be read is refused."""
+        """It has no text."""
+        (tmp_path / "day.csv").mkdir()
+
         with pytest.raises(SignalMisconfigured, match="must be readable"):
-            read_file(str(tmp_path))
+            read_file("day.csv", tmp_path)
+
+    def test_refuses_a_pipe_at_once(self, tmp_path: Path):
+        """Nobody writes to it: a reader that waits would hold its thread for ever."""
+        os.mkfifo(tmp_path / "pipe")
+
+        with pytest.raises(SignalMisconfigured, match="must be a regular file"):
+            read_file("pipe", tmp_path)
+
+    def test_reads_what_a_mounted_config_map_links_to(self, tmp_path: Path):
+        """Kubelet mounts files as links within the folder; a path may be absolute or not."""
+        (tmp_path / "..data").mkdir()
+        (tmp_path / "..data" / "day.csv").write_text("a")
+        (tmp_path / "day.csv").symlink_to("..data/day.csv")
+
+        assert ["a", "a"] == [
+            read_file(path, tmp_path) for path in ("day.csv", str(tmp_path / "day.csv"))
+        ]
+
+    @pytest.mark.parametrize("path", ["../key", "link", "/etc/hostname", ".."])
+    def test_refuses_what_lies_elsewhere(self, tmp_path: Path, path: str):
+        """Whoever writes a zone must not have the operator open its token, or a device."""
+        folder = tmp_path / "recordings"
+        folder.mkdir()
+        (tmp_path / "key").write_text("hunter2")
+        (folder / "link").symlink_to(tmp_path / "key")
+
+        with pytest.raises(SignalMisconfigured, match="must lie below"):
+            read_file(path, folder)
+
+    def test_refuses_links_in_a_circle(self, tmp_path: Path):
+        """They lead nowhere."""
+        (tmp_path / "a").symlink_to("a")
+
+        with pytest.raises(SignalMisconfigured, match="must be readable"):
+            read_file("a", tmp_path)
+
+    def test_refuses_what_is_too_long(self, tmp_path: Path):
+        """A sparse file of any size would fill the memory."""
+        with (tmp_path / "long").open("wb") as file:
+            file.truncate(MAX_BYTES + 1)
+
+        with pytest.raises(SignalMisconfigured, match="must be at most"):
+            read_file("long", tmp_path)
+
+    def test_refuses_every_file_without_a_folder(self, tmp_path: Path):
+        """It is the administrator who says where recordings lie."""
+        (tmp_path / "day.csv").write_text("a")
+
+        with pytest.raises(SignalMisconfigured, match="--recordings-folder"):
+            read_file(str(tmp_path / "day.csv"), None)
 
     def test_refuses_what_is_not_text(self, tmp_path: Path):
         """Bytes that are no UTF-8 are refused."""
         (tmp_path / "x").write_bytes(b"\xff\xfe")
 
         with pytest.raises(SignalMalformed, match="must be text"):
-            read_file(str(tmp_path / "x"))
+            read_file("x", tmp_path)
 
 
 class TestPlay:
@@ -200,7 +253,7 @@ class TestPlay:
 @pytest.mark.skipif(not DATA.exists(), reason="needs the traces; set CARBONAWARE_DATA")
 def test_plays_a_real_year():
     """The German trace of 2022 and 2023 plays from its first hour, without a gap."""
-    text = read_file(str(DATA / "traces/electricitymaps/DE_2022-2023.csv"))
+    text = read_file("traces/electricitymaps/DE_2022-2023.csv", DATA)
     series = read_series(text, "lca_g_per_kwh", origin="DE")
 
     points = Recording(series, CREATED, 3600, loop=False).points(CREATED, at(17_519))

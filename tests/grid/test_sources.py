@@ -1,5 +1,6 @@
 """From the source in a CarbonZone to its provider."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from carbonaware_operator.grid.sources import (
     signal_of,
 )
 from carbonaware_operator.grid.static import Static
+from replay_server import PERMISSIONS
 
 CREATED = datetime(2026, 6, 15, 12, tzinfo=UTC)
 TEXT = "utc,a,b\n2022-01-01T00:00Z,1,3\n2022-01-01T01:00Z,2,4\n"
@@ -40,13 +42,15 @@ class TestProvider:
         source = a_source("Static", gramsPerKWh=300)
 
         assert reference(source) is None
-        assert Static(300_000, CREATED) == provider(source, created=CREATED, texts={})
+        assert Static(300_000, CREATED) == provider(
+            source, created=CREATED, texts={}, permissions=PERMISSIONS
+        )
 
     def test_of_a_recording_in_a_config_map(self):
         """The text of the ConfigMap is handed in; speed is 1 and there is no loop by default."""
         source = a_source("Recording", configMapRef={"name": "day", "key": "csv"}, column="b")
 
-        made = provider(source, created=CREATED, texts={"csv": TEXT})
+        made = provider(source, created=CREATED, texts={"csv": TEXT}, permissions=PERMISSIONS)
 
         assert Reference("ConfigMap", "day", ("csv",)) == reference(source)
         series = Series("b", timedelta(hours=1), (3000, 4000))
@@ -56,8 +60,9 @@ class TestProvider:
         """The file is read at the operator."""
         (tmp_path / "day.csv").write_text(TEXT)
         source = a_source("Recording", file=str(tmp_path / "day.csv"), speed=60, loop=True)
+        allowed = replace(PERMISSIONS, recordings=tmp_path)
 
-        made = provider(source, created=CREATED, texts={})
+        made = provider(source, created=CREATED, texts={}, permissions=allowed)
 
         assert reference(source) is None
         assert isinstance(made, Recording)
@@ -66,7 +71,12 @@ class TestProvider:
     def test_of_a_source_without_its_member(self):
         """What the CRD lets nobody write is refused all the same."""
         with pytest.raises(SignalMisconfigured, match="must have the member `static`"):
-            provider(Source.model_validate({"type": "Static"}), created=CREATED, texts={})
+            provider(
+                Source.model_validate({"type": "Static"}),
+                created=CREATED,
+                texts={},
+                permissions=PERMISSIONS,
+            )
 
 
 AVERAGES = {
@@ -92,25 +102,25 @@ class TestKindOfSignal:
         """And nothing marginal of them."""
         source, texts = AVERAGES[type_]
 
-        made = provider(source, created=CREATED, texts=texts)
+        made = provider(source, created=CREATED, texts=texts, permissions=PERMISSIONS)
 
         assert SignalKind.AVERAGE is signal_of(source)
         assert isinstance(made, Average)
         assert made.source.startswith(type_)
         with pytest.raises(SignalMisconfigured, match="gives average intensity"):
-            marginal_provider(source, texts=texts)
+            marginal_provider(source, texts=texts, permissions=PERMISSIONS)
 
     @pytest.mark.parametrize("type_", MARGINALS)
     def test_marginal_is_made_of_marginal_sources(self, type_: str):
         """And nothing average of them, however they came into the place of one."""
         source, texts = MARGINALS[type_]
 
-        made = marginal_provider(source, texts=texts)
+        made = marginal_provider(source, texts=texts, permissions=PERMISSIONS)
 
         assert SignalKind.MARGINAL is signal_of(source)
         assert isinstance(made, Marginal)
         with pytest.raises(SignalMisconfigured, match="`accountingSource` must give average"):
-            provider(source, created=CREATED, texts=texts)
+            provider(source, created=CREATED, texts=texts, permissions=PERMISSIONS)
 
     @pytest.mark.parametrize(
         "source",
@@ -121,7 +131,7 @@ class TestKindOfSignal:
         """A recording and a static value have no other."""
         assert SignalKind.AVERAGE is signal_of(source)
         with pytest.raises(SignalMisconfigured, match="gives average intensity, not marginal"):
-            marginal_provider(source, texts={})
+            marginal_provider(source, texts={}, permissions=PERMISSIONS)
 
 
 class TestReference:

@@ -16,7 +16,7 @@ from carbonaware_operator.grid.errors import (
 from carbonaware_operator.grid.points import Point, PointKind
 from carbonaware_operator.grid.readings import Average
 from carbonaware_operator.grid.uk_carbon_intensity import UKCarbonIntensity
-from replay_server import Answer, ReplayServer, as_json
+from replay_server import LOOPBACK, Answer, ReplayServer, as_json
 
 NOW = datetime(2024, 5, 1, 10, 40, tzinfo=UTC)
 TEN = datetime(2024, 5, 1, 10, tzinfo=UTC)
@@ -46,7 +46,7 @@ def a_region(*periods: dict[str, Any], number: object = 13) -> dict[str, Any]:
 
 def national(replay: ReplayServer, *periods: Any) -> Average:
     replay.script = lambda _: as_json({"data": list(periods)})
-    return Average(UKCarbonIntensity(url=replay.url))
+    return Average(UKCarbonIntensity(url=replay.url, egress=LOOPBACK))
 
 
 class TestNationalPoints:
@@ -103,7 +103,9 @@ class TestRegionalPoints:
         region = a_region(a_period(TEN, 121), a_period(TEN + HALF, 125))
         replay.script = lambda _: as_json({"data": [region] if wrapped else region})
 
-        points = Average(UKCarbonIntensity(region_id=13, url=replay.url)).points(TEN, NOW)
+        points = Average(UKCarbonIntensity(region_id=13, url=replay.url, egress=LOOPBACK)).points(
+            TEN, NOW
+        )
 
         assert [(121_000, PointKind.ESTIMATE), (125_000, PointKind.ESTIMATE)] == [
             (p.intensity, p.kind) for p in points
@@ -116,7 +118,9 @@ class TestRegionalPoints:
         """Which region that is, is the API's to say."""
         replay.script = lambda _: as_json({"data": a_region(a_period(TEN, 121))})
 
-        points = Average(UKCarbonIntensity(postcode="RG10", url=replay.url)).points(TEN, NOW)
+        points = Average(
+            UKCarbonIntensity(postcode="RG10", url=replay.url, egress=LOOPBACK)
+        ).points(TEN, NOW)
 
         assert "UKCarbonIntensity/postcode/RG10" == points[0].source
         assert replay.paths()[0].endswith("/postcode/RG10")
@@ -126,7 +130,9 @@ class TestRegionalPoints:
         replay.script = lambda _: as_json({"data": a_region(a_period(TEN, 121), number=12)})
 
         with pytest.raises(SignalZoneUnknown, match="something else than region 13"):
-            Average(UKCarbonIntensity(region_id=13, url=replay.url)).points(TEN, NOW)
+            Average(UKCarbonIntensity(region_id=13, url=replay.url, egress=LOOPBACK)).points(
+                TEN, NOW
+            )
 
 
 def test_forecast_is_of_hours(replay: ReplayServer):
@@ -164,6 +170,6 @@ def test_refusals_are_told_apart(replay: ReplayServer, answer: Answer, error: ty
     replay.script = lambda _: answer
 
     with pytest.raises(SignalError) as caught:
-        Average(UKCarbonIntensity(url=replay.url)).points(TEN, NOW)
+        Average(UKCarbonIntensity(url=replay.url, egress=LOOPBACK)).points(TEN, NOW)
 
     assert error is type(caught.value)

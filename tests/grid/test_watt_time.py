@@ -20,7 +20,7 @@ from carbonaware_operator.grid.points import MarginalPoint, PointKind
 from carbonaware_operator.grid.readings import Average, Marginal
 from carbonaware_operator.grid.watt_time import WattTime
 from carbonaware_operator.quantities.emissions import MarginalIntensity
-from replay_server import Answer, Asked, ReplayServer, as_json
+from replay_server import LOOPBACK, Answer, Asked, ReplayServer, as_json
 
 NOW = datetime(2024, 5, 1, 10, 7, tzinfo=UTC)
 FIVE = timedelta(minutes=5)
@@ -72,7 +72,11 @@ def api(replay: ReplayServer, clock: Clock) -> WattTime:
 def a_region(replay: ReplayServer, clock: Clock, **fields: Any) -> WattTime:
     credentials = {"username": "me\n", "password": "hunter2\n"}
     return WattTime(
-        region="CAISO_NORTH", url=replay.url, monotonic=clock.now, **(credentials | fields)
+        region="CAISO_NORTH",
+        url=replay.url,
+        egress=LOOPBACK,
+        monotonic=clock.now,
+        **(credentials | fields),
     )
 
 

@@ -52,6 +52,22 @@ Timestamp = Annotated[
     str,
     Field(max_length=64, pattern=INSTANT_PATTERN, json_schema_extra={"format": "date-time"}),
 ]
+BaseUrl = Annotated[
+    str,
+    Field(
+        max_length=512,
+        pattern="^https?://",
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                rule(
+                    r"self.matches(r'^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+                    r"(/[^?#\s]*)?$')",
+                    "must be http(s)://HOST[:PORT][/PATH], without user, query or fragment",
+                )
+            ]
+        },
+    ),
+]
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 ShortText = Annotated[str, Field(max_length=1024)]
 Int64 = Annotated[int, Field(json_schema_extra={"format": "int64"})]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from carbonaware_operator.api.schema import GramsPerKWh, Name, Schema, rule, rules
+from carbonaware_operator.api.schema import BaseUrl, GramsPerKWh, Name, Schema, rule, rules
 
 
 class SourceType(StrEnum):
@@ -34,10 +34,6 @@ class SignalKind(StrEnum):
 
     AVERAGE = "Average"
     MARGINAL = "Marginal"
-
-
-_URL_PATTERN = "^https?://"
-_MAX_URL = 512
 
 
 class SecretReference(Schema):
@@ -71,12 +67,7 @@ class ElectricityMapsSource(Schema):
         Field(description="Lifecycle or Direct emission factors. Default: Lifecycle."),
     ] = None
     url: Annotated[
-        str | None,
-        Field(
-            max_length=_MAX_URL,
-            pattern=_URL_PATTERN,
-            description="Base URL. Default: https://api.electricitymaps.com/v3.",
-        ),
+        BaseUrl | None, Field(description="Base URL. Default: https://api.electricitymaps.com/v3.")
     ] = None
     secret_ref: Annotated[SecretReference, Field(description="Where the API key is.")]
 
@@ -92,12 +83,7 @@ class WattTimeSource(Schema):
         Field(description="Marginal (co2_moer) or Average (co2_aoer). Default: Marginal."),
     ] = None
     url: Annotated[
-        str | None,
-        Field(
-            max_length=_MAX_URL,
-            pattern=_URL_PATTERN,
-            description="Base URL. Default: https://api.watttime.org.",
-        ),
+        BaseUrl | None, Field(description="Base URL. Default: https://api.watttime.org.")
     ] = None
     secret_ref: Annotated[
         CredentialsReference, Field(description="Where `username` and `password` are.")
@@ -128,12 +114,7 @@ class UKCarbonIntensitySource(Schema):
     ] = None
     national: Annotated[bool | None, Field(description="True: Great Britain as a whole.")] = None
     url: Annotated[
-        str | None,
-        Field(
-            max_length=_MAX_URL,
-            pattern=_URL_PATTERN,
-            description="Base URL. Default: https://api.carbonintensity.org.uk.",
-        ),
+        BaseUrl | None, Field(description="Base URL. Default: https://api.carbonintensity.org.uk.")
     ] = None
 
 
@@ -145,12 +126,7 @@ class EnergyChartsSource(Schema):
         Field(max_length=8, pattern="^[a-z]{2,8}$", description="Country there, such as de."),
     ]
     url: Annotated[
-        str | None,
-        Field(
-            max_length=_MAX_URL,
-            pattern=_URL_PATTERN,
-            description="Base URL. Default: https://api.energy-charts.info.",
-        ),
+        BaseUrl | None, Field(description="Base URL. Default: https://api.energy-charts.info.")
     ] = None
 
 
@@ -160,9 +136,7 @@ class CarbonAwareSDKSource(Schema):
     location: Annotated[
         str, Field(min_length=1, max_length=64, description="Location there, such as westeurope.")
     ]
-    url: Annotated[
-        str, Field(max_length=_MAX_URL, pattern=_URL_PATTERN, description="Base URL of the API.")
-    ]
+    url: Annotated[BaseUrl, Field(description="Base URL of the API.")]
     signal: Annotated[
         SignalKind,
         Field(
@@ -179,12 +153,7 @@ class PrometheusSource(Schema):
     """A query of Prometheus, or of what speaks its HTTP API."""
 
     url: Annotated[
-        str,
-        Field(
-            max_length=_MAX_URL,
-            pattern=_URL_PATTERN,
-            description="Base URL, such as http://prometheus.monitoring:9090.",
-        ),
+        BaseUrl, Field(description="Base URL, such as http://prometheus.monitoring:9090.")
     ]
     query: Annotated[
         str,

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from carbonaware_operator.api.daily import Daily
-from carbonaware_operator.api.schema import ATOMIC_LIST, Name, Schema, rule, rules
+from carbonaware_operator.api.schema import ATOMIC_LIST, BaseUrl, Name, Schema, rule, rules
 
 Currency = Annotated[
     str,
@@ -40,12 +40,8 @@ class DayAheadPrices(Schema):
         ),
     ]
     url: Annotated[
-        str | None,
-        Field(
-            max_length=512,
-            pattern="^https?://",
-            description="Base URL. Default: https://api.energy-charts.info.",
-        ),
+        BaseUrl | None,
+        Field(description="Base URL. Default: https://api.energy-charts.info."),
     ] = None
 
 

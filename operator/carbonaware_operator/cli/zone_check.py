@@ -12,6 +12,7 @@ from carbonaware_operator.cluster.zones import ZoneObjects
 from carbonaware_operator.grid.errors import SignalError
 from carbonaware_operator.grid.provider import Access, Checks
 from carbonaware_operator.grid.sources import (
+    OF_A_USER,
     marginal_provider,
     provider,
     reference,
@@ -59,9 +60,9 @@ async def _checked(objects: ZoneObjects, field: str, source: Source, created: In
 def _ask(source: Source, created: Instant, texts: dict[str, str]) -> Access:
     asked: Checks
     if signal_of(source) is SignalKind.MARGINAL:
-        asked = marginal_provider(source, texts=texts)
+        asked = marginal_provider(source, texts=texts, permissions=OF_A_USER)
     else:
-        asked = provider(source, created=created, texts=texts)
+        asked = provider(source, created=created, texts=texts, permissions=OF_A_USER)
     return asked.check()
 
 

@@ -1,7 +1,7 @@
 """What the cluster holds of a zone: keys and recordings to read; its status and archive to write.
 
-Secrets are those of the operator's namespace, and no others. So are ConfigMaps, but for the one of
-kubernetes-carbon-intensity-exporter, which has a namespace of its own.
+Secrets are those of the operator's namespace that are labelled for it, and no others. ConfigMaps
+are of that namespace too, but for the one of kubernetes-carbon-intensity-exporter.
 """
 
 import base64
@@ -28,6 +28,9 @@ from carbonaware_operator.grid.errors import (
 from carbonaware_operator.grid.sources import Reference
 
 MANAGER = "carbonaware-signals"
+PROVIDER_LABEL = "carbonaware.io/provider"
+"""With the value `true`: this Secret is meant for providers; a CarbonZone may name any Secret."""
+
 ARCHIVE_KEY = "archive"
 _ARCHIVE_PREFIX = "carbonaware-archive-"
 _MAX_NAME = 253
@@ -59,6 +62,11 @@ class ZoneObjects:
             found = await self._kube.get(kind, namespace, reference.name)
         except ApiError as error:
             raise _unread(what, error, self._reader) from error
+        if kind is SECRETS and not _is_for_providers(found):
+            raise SignalMisconfigured(
+                f'{what} must have the label `{PROVIDER_LABEL}: "true"`; its owner sets it where'
+                " the Secret is a provider's key"
+            )
         values = {
             key: _value(found, key, what, secret=kind is SECRETS)
             for key in (*reference.keys, *reference.optional)
@@ -112,6 +120,11 @@ def archive_name(zone_name: str) -> str:
         return name
     digest = hashlib.sha256(zone_name.encode()).hexdigest()[:16]
     return f"{name[: _MAX_NAME - len(digest) - 1].rstrip('-.')}-{digest}"
+
+
+def _is_for_providers(secret: Object) -> bool:
+    labels = secret["metadata"].get("labels") or {}
+    return bool(labels.get(PROVIDER_LABEL) == "true")
 
 
 def _value(found: Object, key: str, what: str, *, secret: bool) -> str | None:

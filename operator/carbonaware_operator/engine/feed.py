@@ -22,7 +22,7 @@ from carbonaware_operator.engine.zone_signal import Latest, PointT, ZoneSignal
 from carbonaware_operator.grid.errors import SignalError, SignalUnreachable
 from carbonaware_operator.grid.points import Point
 from carbonaware_operator.grid.provider import Cadence, Forecasts, Source
-from carbonaware_operator.grid.sources import reference
+from carbonaware_operator.grid.sources import Permissions, reference
 from carbonaware_operator.grid.typical_day import typical_day
 from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.quantities.periods import period_start
@@ -119,7 +119,8 @@ class Asking:
     """What the feeds of all zones share.
 
     slots: how many may ask at once; jitter: from 0 to 1, spreads attempts after errors.
-    observe: told provider, result and seconds of every question.
+    observe: told provider, result and seconds of every question; permissions: what zones may make
+    the operator do.
     """
 
     objects: ZoneObjects
@@ -127,6 +128,7 @@ class Asking:
     slots: asyncio.Semaphore
     jitter: Callable[[], float]
     observe: Callable[[str, str, float], None]
+    permissions: Permissions
 
 
 class Feed(Generic[PointT]):

@@ -29,6 +29,8 @@ from carbonaware_operator.engine.inbox import StoreInbox
 from carbonaware_operator.engine.planner import Planner
 from carbonaware_operator.engine.prices import PricesLoop
 from carbonaware_operator.engine.signals import SignalsLoop
+from carbonaware_operator.grid.egress import Egress
+from carbonaware_operator.grid.sources import Permissions
 from carbonaware_operator.planning.job import ScheduleDefaults
 from carbonaware_operator.settings import Settings
 from carbonaware_operator.store.jobs import JobStore
@@ -74,7 +76,9 @@ class Operator:
         self.metrics.led_by(self._leading)
         self.planner = self._planner()
         self.signals = self._signals()
-        self.prices = PricesLoop(zones=self.zones, clock=self.clock)
+        self.prices = PricesLoop(
+            zones=self.zones, clock=self.clock, egress=self._permissions().egress
+        )
         self.forecasts = ForecastsLoop(
             histories=self.signals, clock=self.clock, prices=self.prices.past
         )
@@ -119,12 +123,20 @@ class Operator:
             leading=self._leading,
         )
 
+    def _permissions(self) -> Permissions:
+        settings = self.settings
+        egress = Egress(
+            frozenset(settings.allowed_provider_hosts), settings.allow_local_provider_addresses
+        )
+        return Permissions(egress, settings.recordings_folder)
+
     def _signals(self) -> SignalsLoop:
         return SignalsLoop(
             zones=self.zones,
             kube=self.kube,
             clock=self.clock,
             namespace=self.settings.namespace,
+            permissions=self._permissions(),
             period_seconds=self.settings.accounting_period_seconds,
             leading=self._leading,
             on_change=self._outlook_changed,

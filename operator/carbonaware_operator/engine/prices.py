@@ -13,6 +13,7 @@ from random import SystemRandom
 from carbonaware_operator.api import tariff as api
 from carbonaware_operator.engine.clock import Clock
 from carbonaware_operator.grid.day_ahead import POLL_SECONDS, DayAhead
+from carbonaware_operator.grid.egress import Egress
 from carbonaware_operator.grid.energy_charts import DEFAULT_URL
 from carbonaware_operator.grid.errors import SignalError
 from carbonaware_operator.grid.tariff import MarketPrices, Tariff, tariff_of
@@ -50,10 +51,19 @@ class PricesLoop:
     """Keeps `ZoneStore.prices`."""
 
     def __init__(
-        self, *, zones: ZoneStore, clock: Clock, jitter: Callable[[], float] = _RANDOM.random
+        self,
+        *,
+        zones: ZoneStore,
+        clock: Clock,
+        egress: Egress,
+        jitter: Callable[[], float] = _RANDOM.random,
     ) -> None:
-        """Wire the loop; jitter: from 0 to 1, spreads questions to the market."""
+        """Wire the loop.
+
+        egress: where markets may be asked; jitter: from 0 to 1, spreads questions to them.
+        """
         self._store, self._clock, self._jitter = zones, clock, jitter
+        self._egress = egress
         self._zones: dict[str, _ZonePrice] = {}
 
     async def run(self) -> None:
@@ -99,7 +109,7 @@ class PricesLoop:
             known = self._zones.get(name)
             if known is None or known.spec != spec:
                 self._drop(name)
-                self._zones[name] = _zone_price(name, spec)
+                self._zones[name] = _zone_price(name, spec, self._egress)
 
     def _drop(self, name: str) -> None:
         zone = self._zones.pop(name, None)
@@ -146,7 +156,7 @@ class PricesLoop:
             self._failed(name, zone, "the market failed in an unforeseen way")
 
 
-def _zone_price(name: str, spec: api.Tariff) -> _ZonePrice:
+def _zone_price(name: str, spec: api.Tariff, egress: Egress) -> _ZonePrice:
     try:
         tariff = tariff_of(spec)
     except SignalError as error:
@@ -158,5 +168,6 @@ def _zone_price(name: str, spec: api.Tariff) -> _ZonePrice:
             bidding_zone=market.bidding_zone,
             currency=spec.currency,
             url=market.url or DEFAULT_URL,
+            egress=egress,
         )
     return _ZonePrice(spec, tariff, source)

@@ -31,6 +31,7 @@ from carbonaware_operator.engine.zone_status import zone_status
 from carbonaware_operator.grid.archive import Archive
 from carbonaware_operator.grid.errors import SignalMalformed
 from carbonaware_operator.grid.points import Forecast
+from carbonaware_operator.grid.sources import Permissions
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.quantities.periods import HOUR_SECONDS
@@ -79,6 +80,7 @@ class SignalsLoop:
         kube: KubeClient,
         clock: Clock,
         namespace: str,
+        permissions: Permissions,
         leading: Callable[[], bool],
         on_change: Callable[[str], None],
         period_seconds: int = HOUR_SECONDS,
@@ -88,6 +90,7 @@ class SignalsLoop:
     ) -> None:
         """Wire the loop.
 
+        permissions: what zones may make the operator do.
         leading: whether this replica may write; on_change: told the name of a zone whose outlook
         is another or gone; jitter: from 0 to 1, spreads attempts after errors; observe: told
         provider, result and seconds of every question to a provider.
@@ -101,7 +104,7 @@ class SignalsLoop:
         self._wake = asyncio.Event()
         self._published = asyncio.Event()
         slots = asyncio.Semaphore(POLLS_IN_FLIGHT)
-        self._asking = Asking(self._objects, clock, slots, jitter, observe)
+        self._asking = Asking(self._objects, clock, slots, jitter, observe, permissions)
 
     def zone_changed(self, name: str) -> None:
         """A CarbonZone came, changed or went: look at it at once."""

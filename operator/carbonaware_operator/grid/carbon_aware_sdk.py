@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from carbonaware_operator.api.sources import EmissionFactors
+from carbonaware_operator.grid.egress import Egress
 from carbonaware_operator.grid.endpoint import Endpoint
 from carbonaware_operator.grid.points import PointKind
 from carbonaware_operator.grid.provider import Access, Cadence
@@ -24,11 +25,15 @@ class CarbonAwareSDK:
 
     cadence = Cadence(poll=300, stale=3600, revised=3600)
 
-    def __init__(self, *, location: str, url: str, factors: EmissionFactors | None = None) -> None:
+    def __init__(
+        self, *, location: str, url: str, egress: Egress, factors: EmissionFactors | None = None
+    ) -> None:
         self.source = f"CarbonAwareSDK/{location}"
         self.factors = factors
         self._location = location
-        self._endpoint = Endpoint(url, member="carbonAwareSDK", subject=f"location {location!r}")
+        self._endpoint = Endpoint(
+            url, member="carbonAwareSDK", subject=f"location {location!r}", egress=egress
+        )
 
     def readings(self, start: Instant, end: Instant) -> list[Reading]:
         """The ratings of [start, end], each up to the next. Raises SignalError."""

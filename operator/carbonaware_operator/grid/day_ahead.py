@@ -7,6 +7,7 @@ import math
 from datetime import timedelta
 from typing import Any
 
+from carbonaware_operator.grid.egress import Egress
 from carbonaware_operator.grid.endpoint import Endpoint
 from carbonaware_operator.grid.energy_charts import DEFAULT_URL, spans
 from carbonaware_operator.grid.errors import SignalMisconfigured
@@ -27,11 +28,16 @@ TIME_ZONE = "Europe/Berlin"
 class DayAhead:
     """One bidding zone."""
 
-    def __init__(self, *, bidding_zone: str, currency: str, url: str = DEFAULT_URL) -> None:
+    def __init__(
+        self, *, bidding_zone: str, currency: str, url: str = DEFAULT_URL, egress: Egress
+    ) -> None:
         self.source = f"EnergyCharts/{bidding_zone}"
         self._bidding_zone, self._currency = bidding_zone, currency
         self._endpoint = Endpoint(
-            url, member="tariff.dayAhead", subject=f"bidding zone {bidding_zone!r}"
+            url,
+            member="tariff.dayAhead",
+            subject=f"bidding zone {bidding_zone!r}",
+            egress=egress,
         )
 
     def prices(self, now: Instant) -> MarketPrices:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from carbonaware_operator.api.sources import EmissionFactors
+from carbonaware_operator.grid.egress import Egress
 from carbonaware_operator.grid.endpoint import Endpoint, header_text
 from carbonaware_operator.grid.errors import SignalForbidden
 from carbonaware_operator.grid.points import PointKind
@@ -32,6 +33,7 @@ class ElectricityMaps:
         key: str,
         factors: EmissionFactors = EmissionFactors.LIFECYCLE,
         url: str = DEFAULT_URL,
+        egress: Egress,
     ) -> None:
         """Raise SignalMisconfigured: the key cannot be a key."""
         self.source = f"ElectricityMaps/{zone}"
@@ -41,6 +43,8 @@ class ElectricityMaps:
             url,
             member="electricityMaps",
             subject=f"zone {zone!r}",
+            egress=egress,
+            keyed=True,
             headers={"auth-token": header_text(key, "the API key")},
             refusals={
                 b"unauthorized for zonekey": (

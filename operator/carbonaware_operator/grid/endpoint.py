@@ -1,7 +1,7 @@
 """A provider's HTTP API: a question, and its answer as JSON or a SignalError.
 
 What all providers have in common is here: TLS is verified, connecting and reading have time limits,
-an answer has a size limit, and a key goes to the host that it is meant for and to no other.
+an answer has a size limit, and a question goes where the administrator lets it go.
 """
 
 import json
@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
+from carbonaware_operator.grid.egress import Egress
 from carbonaware_operator.grid.errors import (
     SignalError,
     SignalForbidden,
@@ -55,6 +55,8 @@ class Endpoint:
         *,
         member: str,
         subject: str,
+        egress: Egress,
+        keyed: bool = False,
         headers: Mapping[str, str] | None = None,
         refusals: Refusals | None = None,
         persistent: bool = True,
@@ -62,12 +64,14 @@ class Endpoint:
         """Describe the API; nothing is asked yet.
 
         url: its base; member: the field of the CarbonZone that is about it, and subject: what is
-        asked for, such as "zone 'DE'", both for messages; headers: sent with every question;
+        asked for, such as "zone 'DE'", both for messages; egress: where questions may go; keyed:
+        whether a key is sent with them, in headers; headers: sent with every question;
         refusals: what the phrases of this API mean; persistent: whether a question that found no
         answer, or a failure of the provider, is asked twice more at once.
         """
         self.host = urlsplit(url).netloc.rpartition("@")[2]
         self._url, self._member, self._subject = url.rstrip("/"), member, subject
+        self._egress, self._keyed = egress, keyed
         self._headers = {"Accept": "application/json", **(headers or {})}
         self._refusals = refusals or {}
         self._retry = _RETRY if persistent else Retry(0, raise_on_status=False)
@@ -101,9 +105,10 @@ class Endpoint:
         )
 
     def _get(self, url: str, query: Mapping[str, str], headers: Mapping[str, str]) -> bytes | None:
+        self._egress.admit(self._url, self._member, keyed=self._keyed)
         try:
             with (
-                _session(self._retry) as session,
+                self._session() as session,
                 session.get(
                     url,
                     params=query,
@@ -128,6 +133,12 @@ class Endpoint:
             raise SignalUnreachable(
                 f"{self.host} does not answer; check the network, or `{self._member}.url`"
             ) from error
+
+    def _session(self) -> requests.Session:
+        session = self._egress.session(self._retry)
+        # Otherwise a `.netrc` of the machine would replace the key that was given.
+        session.auth = _unchanged
+        return session
 
     def _body(self, response: requests.Response) -> bytes:
         body, deadline = bytearray(), time.monotonic() + _WHOLE_ANSWER_SECONDS
@@ -190,15 +201,6 @@ def header_text(text: str, what: str) -> str:
     if not (stripped.isascii() and stripped.isprintable() and stripped):
         raise SignalMisconfigured(f"{what} must be one line of ASCII text; check the Secret")
     return stripped
-
-
-def _session(retry: Retry) -> requests.Session:
-    session = requests.Session()
-    # Otherwise a `.netrc` of the machine would replace the key that was given.
-    session.auth = _unchanged
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retry))
-    return session
 
 
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from carbonaware_operator.api.sources import EmissionFactors
+from carbonaware_operator.grid.egress import Egress
 from carbonaware_operator.grid.endpoint import Endpoint
 from carbonaware_operator.grid.points import PointKind
 from carbonaware_operator.grid.provider import Access, Cadence
@@ -37,13 +38,18 @@ class EnergyCharts:
         *,
         country: str,
         url: str = DEFAULT_URL,
+        egress: Egress,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Ask nothing yet; monotonic: a clock, seconds since some start."""
         self.source = f"EnergyCharts/{country}"
         self._country, self._monotonic = country, monotonic
         self._endpoint = Endpoint(
-            url, member="energyCharts", subject=f"country {country!r}", persistent=False
+            url,
+            member="energyCharts",
+            subject=f"country {country!r}",
+            egress=egress,
+            persistent=False,
         )
         self._rows: list[_Row] = []
         self._rows_until = -math.inf

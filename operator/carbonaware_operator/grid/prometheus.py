@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from carbonaware_operator.api.sources import EmissionFactors
+from carbonaware_operator.grid.egress import Egress
 from carbonaware_operator.grid.endpoint import Endpoint
 from carbonaware_operator.grid.errors import SignalMisconfigured
 from carbonaware_operator.grid.provider import Access, Cadence
@@ -25,12 +26,16 @@ class Prometheus:
 
     cadence = Cadence(poll=60, stale=600)
 
-    def __init__(self, *, query: str, url: str, factors: EmissionFactors | None = None) -> None:
+    def __init__(
+        self, *, query: str, url: str, egress: Egress, factors: EmissionFactors | None = None
+    ) -> None:
         # Another query is another series, which must not enter the same archive.
         self.source = f"Prometheus/{hashlib.sha256(f'{url} {query}'.encode()).hexdigest()[:8]}"
         self.factors = factors
         self._query = query
-        self._endpoint = Endpoint(url, member="prometheus", subject="`prometheus.query`")
+        self._endpoint = Endpoint(
+            url, member="prometheus", subject="`prometheus.query`", egress=egress
+        )
 
     def readings(self, start: Instant, end: Instant) -> list[Reading]:
         """One sample for each five minutes of [start, end]. Raises SignalError."""

@@ -5,6 +5,8 @@ or a second replica, plays the same bar.
 """
 
 import csv
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -91,22 +93,47 @@ class Recording:
         )
 
 
-def read_file(path: str) -> str:
-    """The text of a recording at the operator; raises SignalMisconfigured when it has none."""
+def read_file(path: str, folder: Path | None) -> str:
+    """The text of a recording at the operator.
+
+    folder: the one below which recordings lie; None where files are not allowed.
+    Raises SignalMisconfigured when the file may not be read or has no text.
+    """
+    if folder is None:
+        raise SignalMisconfigured(
+            f"file {path} must be allowed: the administrator starts the operator with"
+            " `--recordings-folder`; or use `configMapRef`"
+        )
     try:
-        with Path(path).open(encoding="utf-8-sig") as file:
-            text = file.read(MAX_BYTES + 1)
+        text = _bytes_below(folder, path).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise SignalMisconfigured(
             f"file {path} does not exist at the operator; mount it there, or use `configMapRef`"
         ) from error
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle
         raise SignalMisconfigured(f"file {path} must be readable for the operator") from error
     except UnicodeDecodeError as error:
         raise SignalMalformed(f"file {path} must be text in UTF-8") from error
-    if len(text) > MAX_BYTES:
-        raise SignalMisconfigured(f"file {path} must be at most {MAX_BYTES} bytes long")
     return text
+
+
+def _bytes_below(folder: Path, path: str) -> bytes:
+    """The content of a regular file below a folder, wherever links on the way lead."""
+    real = (folder / path).resolve(strict=True)
+    if not real.is_relative_to(folder.resolve()):
+        raise SignalMisconfigured(f"file {path} must lie below {folder} at the operator")
+    with open(real, "rb", opener=_open_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise SignalMisconfigured(f"file {path} must be a regular file")
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise SignalMisconfigured(f"file {path} must be at most {MAX_BYTES} bytes long")
+    return content
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # A FIFO that nobody writes to would hold the thread for ever without O_NONBLOCK.
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def read_series(text: str, column: str | None, *, origin: str) -> Series:

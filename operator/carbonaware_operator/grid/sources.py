@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, assert_never
 
 from carbonaware_operator.api.sources import (
@@ -28,6 +29,7 @@ from carbonaware_operator.grid import (
     watt_time,
 )
 from carbonaware_operator.grid.carbon_aware_sdk import CarbonAwareSDK
+from carbonaware_operator.grid.egress import Egress, hosts_of
 from carbonaware_operator.grid.errors import SignalMisconfigured
 from carbonaware_operator.grid.prometheus import Prometheus
 from carbonaware_operator.grid.readings import Api, Average, Marginal
@@ -35,6 +37,16 @@ from carbonaware_operator.grid.recording import Recording, read_file, read_serie
 from carbonaware_operator.grid.static import Static
 from carbonaware_operator.quantities.emissions import milligrams_per_kwh
 from carbonaware_operator.quantities.instants import Instant
+
+PROVIDER_HOSTS = hosts_of(
+    (
+        electricity_maps.DEFAULT_URL,
+        energy_charts.DEFAULT_URL,
+        uk_carbon_intensity.DEFAULT_URL,
+        watt_time.DEFAULT_URL,
+    )
+)
+"""The hosts of the providers that have a URL of their own: allowed unless others are named."""
 
 AverageProvider = Static | Recording | Average
 
@@ -49,6 +61,21 @@ _Member = (
     | RecordingSource
     | StaticSource
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What a zone may make its reader do: whom to ask, and where files of recordings lie.
+
+    recordings: the one folder of them; None where a zone may name no file.
+    """
+
+    egress: Egress
+    recordings: Path | None = None
+
+
+OF_A_USER = Permissions(Egress(hosts=None, local_addresses=True), recordings=Path("/"))
+"""Of a user who asks with the user's own rights, from the user's own machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +125,9 @@ def signal_of(source: Source) -> SignalKind:
             return SignalKind.AVERAGE
 
 
-def provider(source: Source, *, created: Instant, texts: Mapping[str, str]) -> AverageProvider:
+def provider(
+    source: Source, *, created: Instant, texts: Mapping[str, str], permissions: Permissions
+) -> AverageProvider:
     """The provider of average intensity of a zone; blocks where it reads a file.
 
     created: the creation of the CarbonZone, from which a recording plays.
@@ -109,9 +138,9 @@ def provider(source: Source, *, created: Instant, texts: Mapping[str, str]) -> A
         case StaticSource() as member:
             return Static(milligrams_per_kwh(member.grams_per_kwh), created)
         case RecordingSource() as member:
-            return _recording(member, created, texts)
+            return _recording(member, created, texts, permissions.recordings)
         case member if signal_of(source) is SignalKind.AVERAGE:
-            return Average(_api(member, texts))
+            return Average(_api(member, texts, permissions.egress))
         case _:
             raise SignalMisconfigured(
                 f"source {source.type} gives marginal intensity; `accountingSource` must give"
@@ -119,13 +148,15 @@ def provider(source: Source, *, created: Instant, texts: Mapping[str, str]) -> A
             )
 
 
-def marginal_provider(source: Source, *, texts: Mapping[str, str]) -> Marginal:
+def marginal_provider(
+    source: Source, *, texts: Mapping[str, str], permissions: Permissions
+) -> Marginal:
     """The provider of marginal intensity of a zone; see `provider`. Raises SignalError."""
     match _member(source):
         case StaticSource() | RecordingSource():
             pass
         case member if signal_of(source) is SignalKind.MARGINAL:
-            return Marginal(_api(member, texts))
+            return Marginal(_api(member, texts, permissions.egress))
     raise SignalMisconfigured(f"source {source.type} gives average intensity, not marginal")
 
 
@@ -158,6 +189,7 @@ def _api(
     | PrometheusSource
     | ConfigMapSource,
     texts: Mapping[str, str],
+    egress: Egress,
 ) -> Api:
     match member:
         case ElectricityMapsSource():
@@ -166,6 +198,7 @@ def _api(
                 key=texts.get(member.secret_ref.key, ""),
                 factors=member.emission_factors or EmissionFactors.LIFECYCLE,
                 url=member.url or electricity_maps.DEFAULT_URL,
+                egress=egress,
             )
         case WattTimeSource():
             return watt_time.WattTime(
@@ -174,23 +207,35 @@ def _api(
                 password=texts.get("password", ""),
                 signal=member.signal or SignalKind.MARGINAL,
                 url=member.url or watt_time.DEFAULT_URL,
+                egress=egress,
             )
         case UKCarbonIntensitySource():
             return uk_carbon_intensity.UKCarbonIntensity(
                 region_id=member.region_id,
                 postcode=member.postcode,
                 url=member.url or uk_carbon_intensity.DEFAULT_URL,
+                egress=egress,
             )
         case EnergyChartsSource():
             return energy_charts.EnergyCharts(
-                country=member.country, url=member.url or energy_charts.DEFAULT_URL
+                country=member.country,
+                url=member.url or energy_charts.DEFAULT_URL,
+                egress=egress,
             )
         case CarbonAwareSDKSource():
             return CarbonAwareSDK(
-                location=member.location, url=member.url, factors=member.emission_factors
+                location=member.location,
+                url=member.url,
+                egress=egress,
+                factors=member.emission_factors,
             )
         case PrometheusSource():
-            return Prometheus(query=member.query, url=member.url, factors=member.emission_factors)
+            return Prometheus(
+                query=member.query,
+                url=member.url,
+                egress=egress,
+                factors=member.emission_factors,
+            )
         case ConfigMapSource():
             return exporter.ExporterConfigMap(
                 texts=texts,
@@ -203,10 +248,12 @@ def _api(
             assert_never(member)
 
 
-def _recording(source: RecordingSource, created: Instant, texts: Mapping[str, str]) -> Recording:
+def _recording(
+    source: RecordingSource, created: Instant, texts: Mapping[str, str], folder: Path | None
+) -> Recording:
     if (ref := source.config_map_ref) is not None:
         text, origin = texts.get(ref.key, ""), f"ConfigMap {ref.name}, key {ref.key}"
     else:
-        text, origin = read_file(source.file or ""), f"file {source.file}"
+        text, origin = read_file(source.file or "", folder), f"file {source.file}"
     series = read_series(text, source.column, origin=origin)
     return Recording(series, created, source.speed or 1, source.loop or False)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from carbonaware_operator.api.sources import EmissionFactors
+from carbonaware_operator.grid.egress import Egress
 from carbonaware_operator.grid.endpoint import Endpoint
 from carbonaware_operator.grid.points import PointKind
 from carbonaware_operator.grid.provider import Access, Cadence
@@ -35,6 +36,7 @@ class UKCarbonIntensity:
         region_id: int | None = None,
         postcode: str | None = None,
         url: str = DEFAULT_URL,
+        egress: Egress,
     ) -> None:
         """Without a region and without a postcode it is the nation."""
         if region_id is not None:
@@ -45,7 +47,7 @@ class UKCarbonIntensity:
             place, self._place = "GB", ""
         self.source = f"UKCarbonIntensity/{place.replace(' ', '/')}"
         self._region_id = region_id
-        self._endpoint = Endpoint(url, member="ukCarbonIntensity", subject=place)
+        self._endpoint = Endpoint(url, member="ukCarbonIntensity", subject=place, egress=egress)
 
     def readings(self, start: Instant, end: Instant) -> list[Reading]:
         """Half hours up to the one that holds `end`, at most 14 days. Raises SignalError."""

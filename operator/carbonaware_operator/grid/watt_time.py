@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from carbonaware_operator.api.sources import EmissionFactors, SignalKind
+from carbonaware_operator.grid.egress import Egress
 from carbonaware_operator.grid.endpoint import Endpoint
 from carbonaware_operator.grid.errors import (
     SignalForbidden,
@@ -47,6 +48,7 @@ class WattTime:
         password: str,
         signal: SignalKind = SignalKind.MARGINAL,
         url: str = DEFAULT_URL,
+        egress: Egress,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raise SignalMisconfigured: there is no user name, or no password."""
@@ -61,7 +63,9 @@ class WattTime:
         self._basic = f"Basic {base64.b64encode(pair).decode()}"
         self._token, self._token_until = "", 0.0
         self._login = threading.Lock()
-        self._endpoint = Endpoint(url, member="wattTime", subject=f"region {region!r}")
+        self._endpoint = Endpoint(
+            url, member="wattTime", subject=f"region {region!r}", egress=egress, keyed=True
+        )
 
     def readings(self, start: Instant, end: Instant) -> list[Reading]:
         """What was measured, and what was expected of the five minutes that are under way.
