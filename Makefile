@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 CLUSTER ?= testbed
 
-.PHONY: demo test unit lint bench conformance generate testbed-deps constraints clean
+.PHONY: try demo test unit lint bench conformance generate testbed-deps constraints clean
 .DEFAULT_GOAL := unit
 
 $(VENV)/.installed: constraints.txt pyproject.toml
@@ -15,6 +15,29 @@ $(VENV)/.installed: constraints.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
+
+TRY := .try
+TRY_PYTHON ?= python3
+SIMULATE := PYTHONPATH=operator $(TRY)/bin/python -m carbonaware_operator.cli.main simulate
+
+$(TRY)/.installed: deploy/requirements/cli.txt
+	@$(TRY_PYTHON) -c 'import sys; sys.exit("needs Python 3.11 or newer: make try TRY_PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	@echo "1 of 2  a virtual environment in $(TRY)"
+	@rm -rf $(TRY) && $(TRY_PYTHON) -m venv $(TRY)
+	@echo "2 of 2  the command line's packages, pinned (33 MB)"
+	@$(TRY)/bin/pip install --quiet --disable-pip-version-check --no-compile --no-deps --only-binary :all: --require-hashes -r $<
+	@touch $@
+
+try: $(TRY)/.installed  ## when jobs would start, without a cluster; your own: make try JOB=job.yaml ZONE=gb
+ifdef JOB
+	@$(SIMULATE) -f $(JOB) $(if $(ZONE),--zone $(ZONE))
+else
+	@echo; echo "== The examples, on the recorded day of their own zone"; echo
+	@$(SIMULATE) -f examples --start 2026-12-01T17:00:00Z
+	@echo; echo "== Jobs of a real day, on the typical day of Germany"; echo
+	@$(SIMULATE) -f examples/simulate --start 2026-12-01T17:00:00Z
+	@echo; echo "Your own: make try JOB=job.yaml ZONE=gb   On a real Kubernetes: make demo"
+endif
 
 testbed-deps: $(VENV)/.installed  ## install the Debian packages that a real node needs (asks for root; without it the node is simulated)
 	$(BIN)/python -m testbed deps
@@ -55,4 +78,4 @@ constraints:  ## pin the newest versions again, with hashes (needs pip-tools)
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file constraints.txt pyproject.toml
 
 clean:
-	rm -rf $(VENV) .demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(TRY) .demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

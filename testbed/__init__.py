@@ -19,7 +19,7 @@ From Python::
         cluster.restart_apiserver(down_seconds=2)
 
     with Cluster.start("mine", node="real") as cluster:
-        cluster.load_image(project_image())  # from testbed.project_image
+        cluster.load_image(project_image("operator"))  # from testbed.project_image
         cluster.helm("install", "carbonaware", "helm/carbonaware")
 
 In tests, ask for the fixture `cluster` (marker `api`) or `real_cluster` (marker `node`).
@@ -30,6 +30,6 @@ succeed after their annotation `testbed.carbonaware.io/run-for` (such as "12s"; 
 testbed.simulated_host writes the host files that the agent reads, as if those pods used the
 processor.
 
-May import: the standard library, click, packaging, requests, PyYAML; never our own packages.
+May import: the standard library, click, requests, PyYAML; never our own packages.
 Start reading at cluster.py.
 """

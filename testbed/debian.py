@@ -19,7 +19,8 @@ PACKAGES = {
     "containernetworking-plugins": "connecting pods to the bridge",
     "nftables": "service addresses",
     "busybox-static": "the image of pause and load pods",
-    "mmdebstrap": "the image of operator and agent",
+    "mmdebstrap": "the base of the images of operator and agent",
+    "buildah": "the images of operator and agent",
 }
 _FORBID_SERVICES = Path("/usr/sbin/policy-rc.d")
 

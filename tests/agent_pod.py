@@ -17,7 +17,7 @@ from agent_builders import micro, samples
 from carbonaware_agent.sources.cpu_time import CpuTime
 from programs import eventually
 from testbed.cluster import Cluster
-from testbed.project_image import NAME
+from testbed.project_image import name_of
 from testbed.simulated_machine import MAX_ENERGY_RANGE_UJ, PowerCurve
 
 MANIFEST = Path(__file__).parent / "whole" / "in_cluster.yaml"
@@ -181,7 +181,7 @@ def a_python_pod(name: str, script: str, **changes: Any) -> dict[str, Any]:
     """
     container = {
         "name": "main",
-        "image": NAME,
+        "image": name_of("agent"),
         "imagePullPolicy": "Never",
         "command": ["python3", "-c", script],
         "resources": changes.get("resources", {}),

@@ -2,6 +2,7 @@
 
 `cluster` (marker `api`): a real control plane with a simulated node.
 `real_cluster` (marker `node`): the same with a real kubelet; needs root and Debian's containerd.
+`cluster_with_images`: that cluster, which has the images that the Dockerfile makes.
 `namespace`: a fresh namespace of `cluster` for one test.
 A level that this machine cannot run is skipped with the reason.
 """
@@ -17,6 +18,7 @@ from hypothesis import settings
 from testbed.cluster import Cluster
 from testbed.errors import BuildFailedError, PrerequisiteMissingError
 from testbed.placement import names
+from testbed.project_image import project_image
 from testbed.state import NodeKind
 
 # Deadlines measure how busy the machine is. `make unit` asks for the quick profile.
@@ -47,6 +49,18 @@ def cluster(progress: Callable[[str], None]) -> Iterator[Cluster]:
 def real_cluster(progress: Callable[[str], None]) -> Iterator[Cluster]:
     """A control plane with our CRDs and one real node, shared by the whole run."""
     yield from _running("node", "real", progress)
+
+
+@pytest.fixture(scope="session")
+def cluster_with_images(real_cluster: Cluster, progress: Callable[[str], None]) -> Cluster:
+    """The cluster with the real node, which has the images of the working tree."""
+    try:
+        images = [project_image(target, progress) for target in ("operator", "agent")]
+    except PrerequisiteMissingError as lacking:
+        pytest.skip(f"the images cannot be built here: {lacking}")
+    for image in images:
+        real_cluster.load_image(image)
+    return real_cluster
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from testbed.cluster import Cluster
 from testbed.errors import PrerequisiteMissingError
 from testbed.images import BUSYBOX
 from testbed.locations import clusters_folder
-from testbed.project_image import NAME, project_image
+from testbed.project_image import name_of
 
 pytestmark = pytest.mark.node
 
@@ -79,16 +79,21 @@ class TestPodsOnARealNode:
         )
         assert real_cluster.kubectl("logs", "caller") == "reached\n"
 
-    def test_our_image_carries_operator_and_agent(self, real_cluster):
-        """Debian's Python finds both packages and what they need."""
-        real_cluster.load_image(project_image(lambda _: None))
-        script = "python3 -c 'import carbonaware_operator, carbonaware_agent, kopf, pynvml'"
+    @pytest.mark.parametrize(
+        ("target", "imports"), [("operator", "kopf, kubernetes, click"), ("agent", "h2, pynvml")]
+    )
+    def test_our_images_carry_what_the_programs_need(self, cluster_with_images, target, imports):
+        """As user 65532 on a read-only root, and none of the tools that built them."""
+        modules = f"import carbonaware_operator, carbonaware_agent, {imports}"
+        script = f"id -u && ! command -v pytest && python -c '{modules}'"
+        pod = a_pod(f"our-{target}", script, image=name_of(target), securityContext=HARDENED)
 
-        real_cluster.apply([a_pod("ours", script, image=NAME)])
+        cluster_with_images.apply([pod])
 
-        real_cluster.kubectl(
-            "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/ours", "--timeout=60s"
+        cluster_with_images.kubectl(
+            "wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/our-{target}", "--timeout=60s"
         )
+        assert cluster_with_images.kubectl("logs", f"our-{target}") == "65532\n"
 
 
 class TestASecondRealNode:

@@ -8,7 +8,6 @@ import pytest
 
 from programs import a_job, a_zone, condition, eventually
 from testbed.cluster import Cluster
-from testbed.project_image import project_image
 
 pytestmark = pytest.mark.node
 
@@ -34,9 +33,9 @@ def _status(cluster: Cluster) -> dict[str, Any]:
     return job.get("status") or {}
 
 
-def test_from_apply_to_grams_with_the_least_rights(real_cluster: Cluster) -> None:
+def test_from_apply_to_grams_with_the_least_rights(cluster_with_images: Cluster) -> None:
     """Neither privileged nor with host PID: agents are found, pods measured, grams written."""
-    real_cluster.load_image(project_image(lambda _: None))
+    real_cluster = cluster_with_images
     real_cluster.apply(MANIFEST)
     for kind in ("deployment/carbonaware-operator", "daemonset/carbonaware-agent"):
         real_cluster.kubectl(

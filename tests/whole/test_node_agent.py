@@ -20,7 +20,6 @@ from agent_pod import (
 )
 from programs import Program, console_script, eventually, free_port
 from testbed.cluster import Cluster
-from testbed.project_image import project_image
 
 pytestmark = pytest.mark.node
 
@@ -37,10 +36,11 @@ LIVE_300_MS = "import time; end = time.monotonic() + .3\nwhile time.monotonic() 
 
 
 @pytest.fixture(scope="module")
-def agent(real_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentPod]:
+def agent(
+    cluster_with_images: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AgentPod]:
     """One deployment for all tests of this file."""
-    real_cluster.load_image(project_image(lambda _: None))
-    with an_agent_pod(real_cluster, tmp_path_factory.mktemp("powercap")) as deployed:
+    with an_agent_pod(cluster_with_images, tmp_path_factory.mktemp("powercap")) as deployed:
         yield deployed
 
 

@@ -14,6 +14,7 @@ from carbonaware_operator.cli.account import print_explanation
 from carbonaware_operator.cli.forecast import forecast
 from carbonaware_operator.cli.output import print_document, print_line, print_note, print_table
 from carbonaware_operator.cli.session import Target, run
+from carbonaware_operator.cli.simulate import simulate_
 from carbonaware_operator.cli.zone_check import print_check
 from carbonaware_operator.cluster.kube import KubeClient
 from carbonaware_operator.quantities.durations import DurationError, parse_duration
@@ -251,6 +252,7 @@ def check_zone(
 
 
 cli.add_command(forecast)
+cli.add_command(simulate_)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class FallbackTable:
 @cache
 def built_in() -> FallbackTable:
     """The table that ships with the operator, read once."""
-    regions = (row for _, row in _rows("regions.txt"))
+    regions = (row for _, row in table_rows("regions.txt"))
     return FallbackTable(
         zones=_means("zones.txt"),
         countries=_means("countries-owid.txt") | _means("countries-ember.txt"),
@@ -62,13 +62,13 @@ def built_in() -> FallbackTable:
 
 def _means(name: str) -> dict[str, YearlyMean]:
     means = {}
-    for head, (key, grams, *year) in _rows(name):
+    for head, (key, grams, *year) in table_rows(name):
         of = int(year[0] if year else head["year"])
         means[key] = YearlyMean(milligrams_per_kwh(int(grams)), of, head["source"])
     return means
 
 
-def _rows(name: str) -> list[tuple[dict[str, str], list[str]]]:
+def table_rows(name: str) -> list[tuple[dict[str, str], list[str]]]:
     """The cells of every row, each with what the head of its file says."""
     lines = (_FOLDER / name).read_text(encoding="utf-8").splitlines()
     matches = filter(None, map(_HEAD.fullmatch, lines))
