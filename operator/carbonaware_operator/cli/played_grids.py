@@ -14,7 +14,7 @@ from carbonaware_operator.grid.fallback_table import built_in
 from carbonaware_operator.grid.points import PointKind
 from carbonaware_operator.grid.provider import Provider
 from carbonaware_operator.grid.recording import Recording
-from carbonaware_operator.grid.sources import provider, reference, signal_of
+from carbonaware_operator.grid.sources import OF_A_USER, provider, reference, signal_of
 from carbonaware_operator.grid.typical_days import PublishedDay, published_day
 from carbonaware_operator.planning.outlook import Fallback, Missing, Outlook, Signal
 from carbonaware_operator.planning.simulate import View
@@ -75,7 +75,8 @@ def played_grid(name: str, manifests: Manifests, start: Instant) -> PlayedGrid |
     if source.type not in (SourceType.RECORDING, SourceType.STATIC):
         return _published(name, zone_keys(spec, name, built_in()), fallback)
     try:
-        played = provider(source, created=start, texts=_texts(name, source, manifests))
+        texts = _texts(name, source, manifests)
+        played = provider(source, created=start, texts=texts, permissions=OF_A_USER)
     except SignalError as error:
         raise CommandError(f"CarbonZone {name}: {error}") from error
     return _own_series(name, played, fallback)
