@@ -1,4 +1,4 @@
-"""The command line: python -m testbed deps | up | down | status | env | kubectl."""
+"""The command line: python -m testbed deps | up | images | down | status | env | kubectl."""
 
 import json
 import os
@@ -14,6 +14,10 @@ from testbed import binaries, debian, wheels
 from testbed.cluster import Cluster
 from testbed.errors import NoSuchClusterError, TestbedError
 from testbed.placement import names
+from testbed.project_image import project_image
+
+# Where the README has its agent keep its counters; they would be the next try's first values.
+_AGENT_STATE = Path(".demo") / "agent"
 
 _name = click.option("--name", default="testbed", show_default=True, help="Name of the cluster.")
 
@@ -50,6 +54,17 @@ def up(name: str, node: Any, crds: Path | None) -> None:
 
 @main.command()
 @_name
+def images(name: str) -> None:
+    """Build the images of operator and agent and give them to the cluster's node."""
+    cluster = Cluster.attach(name)
+    for target in ("operator", "agent"):
+        image = project_image(target, click.echo)
+        cluster.load_image(image)
+        click.echo(image.name)
+
+
+@main.command()
+@_name
 @click.option("--all", "every", is_flag=True, help="Every cluster of this user.")
 def down(name: str, every: bool) -> None:
     """End a cluster and remove every trace of it."""
@@ -60,6 +75,11 @@ def down(name: str, every: bool) -> None:
             click.echo(f"there is no cluster named {each}")
         else:
             click.echo(f"cluster {each} is gone")
+    if _AGENT_STATE.exists():
+        click.echo(
+            f"{_AGENT_STATE} still has the counters of an agent that was started by hand; "
+            f"without them the next one starts at zero: rm -r {_AGENT_STATE}"
+        )
 
 
 @main.command()
