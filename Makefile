@@ -72,6 +72,7 @@ generate: $(VENV)/.installed  ## write what is made from code: crds/, docs/metri
 	$(BIN)/python -m carbonaware_operator.telemetry.reference docs/metrics-operator.md
 	$(BIN)/python -m carbonaware_agent.serving.reference docs/metrics-agent.md
 	$(BIN)/python -m deploy.chart
+	$(BIN)/python -m deploy.monitoring
 
 constraints:  ## pin the newest versions again, with hashes (needs pip-tools)
 	pip-compile --quiet --all-extras --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \

@@ -21,7 +21,10 @@ PACKAGES = {
     "busybox-static": "the image of pause and load pods",
     "mmdebstrap": "the base of the images of operator and agent",
     "buildah": "the images of operator and agent",
+    "prometheus": "checking dashboards, rules and alerts",
 }
+# The testbed starts its own of these; Debian's would come up at the next boot.
+_SERVICES = ("containerd", "prometheus")
 _FORBID_SERVICES = Path("/usr/sbin/policy-rc.d")
 
 
@@ -61,9 +64,9 @@ def install(report: Report) -> None:
     with _no_services_started():
         _apt("update")
         _apt("install", "--yes", "--no-install-recommends", *lacking)
-    if "containerd" in lacking and shutil.which("systemctl"):
-        # The testbed starts a containerd of its own; this one would come up at the next boot.
-        subprocess.run(["systemctl", "disable", "containerd"], capture_output=True, check=False)
+    services = [name for name in _SERVICES if name in lacking]
+    if services and shutil.which("systemctl"):
+        subprocess.run(["systemctl", "disable", *services], capture_output=True, check=False)
     report("installed")
 
 
