@@ -1,7 +1,9 @@
 """PromQL as the lint of dashboards and rules sees it: which series a query touches, and how."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import promql_parser as promql
@@ -54,6 +56,14 @@ def filled_in(query: str, variables: dict[str, str] | None = None) -> str:
 def uses(query: str) -> list[Use]:
     """Every selector of a query."""
     return list(_uses(promql.parse(filled_in(query)), (), frozenset()))
+
+
+def recipes(namespace: str = "ml") -> list[str]:
+    """The queries that docs/monitoring.md gives to a team, for its namespace."""
+    page = (Path(__file__).parent.parent / "docs/monitoring.md").read_text()
+    section = page.partition("## For your team")[2].partition("\n## ")[0]
+    found = re.findall(r"`([^`]*\([^`]*\{[^`]*)`", section)
+    return [query.replace('namespace="ml"', f'namespace="{namespace}"') for query in found]
 
 
 def selectors(query: str) -> list[str]:

@@ -21,7 +21,7 @@ from fake_kubelet import FakeKubelet, a_fake_kubelet, a_listed_pod
 from fake_nvml import FakeNvml, a_gpu
 from programs import Program, Stack, a_job, a_zone, eventually, stack
 from prometheus_server import Prometheus, Target, prometheus
-from promql import filled_in
+from promql import filled_in, recipes
 from testbed.cluster import Cluster
 
 pytestmark = pytest.mark.api
@@ -162,13 +162,13 @@ def _numbers(answer: list[dict[str, Any]]) -> list[float]:
     return [value for value in values if not math.isnan(value)]
 
 
-def test_every_panel_shows_something(watched: tuple[Run, Prometheus]) -> None:
+def test_every_panel_and_recipe_shows_something(watched: tuple[Run, Prometheus]) -> None:
     """No query fails, none is empty, none is expensive; every rule and alert can be evaluated."""
     run, server = watched
     run.give_work()
     eventually(lambda: server.ask("carbonaware_job_releases_total"), "releases are counted")
     run.release("urgent")
-    empty = panel_queries()
+    empty = panel_queries() | {"docs/monitoring.md": recipes(run.programs.namespace)}
 
     def all_shown() -> bool:
         run.draw()
