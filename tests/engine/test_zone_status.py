@@ -183,3 +183,37 @@ def test_a_price_is_shown_with_its_currency_and_source():
         shown.source,
     )
     assert status(a_signal()).current_price is None
+
+
+class TestGuard:
+    def shown(
+        self, unguarded: str | None, before: CarbonZoneStatus | None = None
+    ) -> CarbonZoneStatus:
+        """The status of a zone, for what is known of the policies."""
+        previous = before or CarbonZoneStatus()
+        return zone_status(a_signal(), RECORD, previous, None, NOON, unguarded=unguarded)
+
+    def test_says_what_lacks(self):
+        """A CarbonZone is the administrator's, who can change it; a job's user cannot."""
+        (condition,) = [
+            c
+            for c in self.shown("x must exist").conditions or []
+            if c.type == "AdmissionPolicyBound"
+        ]
+
+        assert ("False", "NotBound", "x must exist") == (
+            condition.status,
+            condition.reason,
+            condition.message,
+        )
+
+    def test_is_true_while_the_policies_are_bound(self):
+        """So that `kubectl wait` can wait for it."""
+        assert ("True", "Bound") == conditions(self.shown(""))["AdmissionPolicyBound"]
+
+    def test_says_what_it_said_while_nothing_is_known(self):
+        """An operator that has just started does not take it away."""
+        before = self.shown("x must exist")
+
+        assert before == self.shown(None, before)
+        assert "AdmissionPolicyBound" not in conditions(self.shown(None))

@@ -60,6 +60,13 @@ class SignalReason(StrEnum):
     NO_ZONE = "NoZone"
 
 
+class GuardReason(StrEnum):
+    """Reasons of `AdmissionPolicyBound` of a zone."""
+
+    BOUND = "Bound"
+    NOT_BOUND = "NotBound"
+
+
 class Annotation(StrEnum):
     """Annotations that are read or written."""
 

@@ -223,7 +223,7 @@ class CarbonZoneStatus(Schema):
     ] = None
     history: Annotated[History | None, Field(description="What is archived.")] = None
     conditions: Annotated[
-        Conditions | None, Field(description="Ready and Fresh, with reasons.")
+        Conditions | None, Field(description="Ready, Fresh and AdmissionPolicyBound, with reasons.")
     ] = None
 
 

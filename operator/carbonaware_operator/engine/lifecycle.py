@@ -25,6 +25,7 @@ from carbonaware_operator.cluster.sweep import fill, sweep
 from carbonaware_operator.engine.accountant import Accountant
 from carbonaware_operator.engine.clock import Clock, SystemClock
 from carbonaware_operator.engine.forecasts import ForecastsLoop
+from carbonaware_operator.engine.guard_check import GuardCheck
 from carbonaware_operator.engine.inbox import StoreInbox
 from carbonaware_operator.engine.planner import Planner
 from carbonaware_operator.engine.prices import PricesLoop
@@ -63,6 +64,7 @@ class Operator:
     forecasts: ForecastsLoop = field(init=False)
     accountant: Accountant = field(init=False)
     inbox: StoreInbox = field(init=False)
+    guards: GuardCheck = field(init=False)
 
     def __post_init__(self) -> None:
         """Wire the parts; nothing runs yet."""
@@ -83,6 +85,7 @@ class Operator:
             histories=self.signals, clock=self.clock, prices=self.prices.past
         )
         self.accountant = self._accountant()
+        self.guards = GuardCheck(kube=self.kube, zones=self.zones, metrics=self.metrics)
         self.inbox = StoreInbox(
             self.jobs, self.zones, touch=self.planner.touch, zone_changed=self._zone_changed
         )
@@ -236,6 +239,7 @@ async def _start(operator: Operator) -> None:
     for name in CRD_NAMES:
         operator.readiness.waiting_for = f"waiting for the CRD {name}: apply crds/"
         await _persistently(lambda name=name: established(operator.kube, name), name)
+    await operator.guards.check()
     operator.readiness.waiting_for = "listing objects"
     await _persistently(lambda: _filled(operator), "objects")
 
@@ -260,6 +264,7 @@ async def _sweep_for_ever(operator: Operator) -> None:
     """The safety net: compare with the cluster, and decide on everything anew."""
     while True:
         await operator.clock.sleep(operator.settings.sweep_seconds)
+        await operator.guards.check()
         try:
             changed = await sweep(
                 operator.kube, operator.jobs, operator.zones, operator.settings.watch_namespaces

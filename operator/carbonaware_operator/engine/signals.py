@@ -315,7 +315,8 @@ class SignalsLoop:
         # Until the archive has been read, what was said of it before holds.
         history = zone.history.saved or before.history
         price = self._store.prices.get(zone.record.name)
-        return zone_status(zone.signal, zone.record, before, history, now, price)
+        unguarded = self._store.unguarded
+        return zone_status(zone.signal, zone.record, before, history, now, price, unguarded)
 
     async def _write(self, zone: _Zone) -> None:
         """Archive and status, so that the status can say what is archived; one may fail alone."""

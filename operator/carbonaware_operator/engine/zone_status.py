@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from carbonaware_operator.api.reasons import SignalReason
+from carbonaware_operator.api.reasons import GuardReason, SignalReason
 from carbonaware_operator.api.schema import Condition
 from carbonaware_operator.api.sources import SignalKind
 from carbonaware_operator.api.tariff import CurrentPrice
@@ -21,6 +21,8 @@ from carbonaware_operator.planning.outlook import Signal
 from carbonaware_operator.quantities.instants import Instant, format_instant
 from carbonaware_operator.store.zones import ZoneReading, ZoneRecord
 
+GUARDED = "AdmissionPolicyBound"
+
 
 def zone_status(
     signal: ZoneSignal,
@@ -29,8 +31,13 @@ def zone_status(
     history: History | None,
     now: Instant,
     price: Price | None = None,
+    unguarded: str | None = None,
 ) -> CarbonZoneStatus:
-    """What users see of the zone; equal to `previous` when nothing of it has changed."""
+    """What users see of the zone; equal to `previous` when nothing of it has changed.
+
+    unguarded: what lacks for the operator's admission policies, which it says on every zone; None
+    while that is unknown.
+    """
     reading = signal.reading(record, now)
     return CarbonZoneStatus(
         observed_generation=record.generation,
@@ -43,11 +50,9 @@ def zone_status(
         current_price=_price(price),
         history=history,
         conditions=[
-            _condition(type_, verdict, record.generation, previous, now)
-            for type_, verdict in (
-                ("Ready", _ready(signal)),
-                ("Fresh", _fresh(signal, record, now)),
-            )
+            _condition("Ready", _ready(signal), record.generation, previous, now),
+            _condition("Fresh", _fresh(signal, record, now), record.generation, previous, now),
+            *_guarded(unguarded, record.generation, previous, now),
         ],
     )
 
@@ -55,7 +60,7 @@ def zone_status(
 @dataclass(frozen=True, slots=True)
 class _Verdict:
     holds: bool
-    reason: SignalReason
+    reason: SignalReason | GuardReason
     message: str
 
 
@@ -79,6 +84,19 @@ def _fresh(signal: ZoneSignal, record: ZoneRecord, now: Instant) -> _Verdict:
         f"{outlook.current.detail}; until then jobs may be decided on with the fallback,"
         f" {fallback.intensity / 1000:g} gCO2e/kWh, from {fallback.source}",
     )
+
+
+def _guarded(
+    unguarded: str | None, generation: int, previous: CarbonZoneStatus, now: Instant
+) -> list[Condition]:
+    if unguarded is None:
+        return [c for c in previous.conditions or [] if c.type == GUARDED]
+    verdict = (
+        _Verdict(False, GuardReason.NOT_BOUND, unguarded)
+        if unguarded
+        else _Verdict(True, GuardReason.BOUND, "the admission policies guard the operator")
+    )
+    return [_condition(GUARDED, verdict, generation, previous, now)]
 
 
 def _condition(

@@ -70,12 +70,17 @@ class ZoneReading:
 
 @dataclass(slots=True)
 class ZoneStore:
-    """All zones by name, and what the signals loop made of them."""
+    """All zones by name, and what the signals loop made of them.
+
+    unguarded: what lacks for the admission policies to guard the operator, empty when nothing does;
+    None while that is unknown.
+    """
 
     records: dict[str, ZoneRecord] = field(default_factory=dict)
     outlooks: dict[str, Outlook] = field(default_factory=dict)
     readings: dict[str, ZoneReading] = field(default_factory=dict)
     prices: dict[str, Price] = field(default_factory=dict)
+    unguarded: str | None = None
 
     def apply(self, record: ZoneRecord) -> None:
         """Take in a created or changed zone."""

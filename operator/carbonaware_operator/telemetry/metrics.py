@@ -45,6 +45,12 @@ class OperatorMetrics:
             "1 on the replica that decides and writes",
             registry=self.registry,
         )
+        self._guards = Gauge(
+            "carbonaware_admission_policy_bound",
+            "1 while the admission policy guards the operator, 0 while it does not",
+            ("policy",),
+            registry=self.registry,
+        )
         self._info = Gauge(
             "carbonaware_build_info", "1, with the version", ("version",), registry=self.registry
         )
@@ -136,6 +142,10 @@ class OperatorMetrics:
     def led_by(self, leading: Callable[[], bool]) -> None:
         """Read the leader gauge from its source at every scrape."""
         self._leader.set_function(lambda: float(leading()))
+
+    def guarded(self, policy: str, *, bound: bool) -> None:
+        """Show whether an admission policy is bound."""
+        self._guards.labels(policy).set(float(bound))
 
     def add(
         self,
