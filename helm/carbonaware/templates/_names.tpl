@@ -23,8 +23,8 @@
 {{/* What an object of a component is selected by: (list . "operator"). Never to be changed. */}}
 {{- define "carbonaware.selector" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: {{ $root.Values.nameOverride | default $root.Chart.Name }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/name: {{ $root.Values.nameOverride | default $root.Chart.Name | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
@@ -78,8 +78,8 @@ capabilities:
 {{- define "carbonaware.subject" -}}
 subjects:
   - kind: ServiceAccount
-    name: {{ index . 1 }}
-    namespace: {{ (index . 0).Release.Namespace }}
+    name: {{ index . 1 | quote }}
+    namespace: {{ (index . 0).Release.Namespace | quote }}
 {{- end }}
 
 {{/* A namespace in which the notes may show a job. */}}

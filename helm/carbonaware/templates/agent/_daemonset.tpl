@@ -12,7 +12,7 @@ apiVersion: apps/v1
 kind: DaemonSet
 metadata:
   name: {{ include "carbonaware.agent.name" $root }}{{ $gpu | ternary "-gpu" "" }}
-  namespace: {{ $root.Release.Namespace }}
+  namespace: {{ $root.Release.Namespace | quote }}
   labels:
     {{- $labels | nindent 4 }}
 spec:
@@ -46,17 +46,17 @@ spec:
 {{- $root := index . 0 -}}
 {{- $gpu := index . 1 -}}
 {{- with $root.Values.agent -}}
-serviceAccountName: {{ include "carbonaware.agent.account" $root }}
+serviceAccountName: {{ include "carbonaware.agent.account" $root | quote }}
 {{- with $root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- if $gpu }}
 {{- with .gpu.runtimeClassName }}
-runtimeClassName: {{ . }}
+runtimeClassName: {{ . | quote }}
 {{- end }}
 hostPID: {{ .gpu.hostPID }}
 {{- end }}
@@ -65,7 +65,7 @@ securityContext:
     type: RuntimeDefault
 containers:
   - name: agent
-    image: {{ include "carbonaware.image" (list $root "agent" .image) }}
+    image: {{ include "carbonaware.image" (list $root "agent" .image) | quote }}
     imagePullPolicy: {{ $root.Values.image.pullPolicy }}
     command: [carbonaware-agent]
     {{- include "carbonaware.agent.settings" (list $root $gpu) | nindent 4 }}
@@ -117,11 +117,11 @@ volumes:
       type: Directory
   - name: state
     hostPath:
-      path: {{ .stateHostPath }}
+      path: {{ .stateHostPath | quote }}
       type: DirectoryOrCreate
   - name: pod-resources # the folder, since kubelet makes a new socket when it starts
     hostPath:
-      path: {{ .kubeletRootDir }}/pod-resources
+      path: {{ printf "%s/pod-resources" .kubeletRootDir | quote }}
   {{- with .settings.curvesConfigMap }}
   - name: curves
     configMap:

@@ -4,7 +4,7 @@ the operator's image, so that no other image is needed.
 */}}
 {{- define "carbonaware.hook.pod" -}}
 {{- $root := index . 0 -}}
-serviceAccountName: {{ index . 2 }}
+serviceAccountName: {{ index . 2 | quote }}
 restartPolicy: Never
 {{- with $root.Values.imagePullSecrets }}
 imagePullSecrets:
@@ -14,7 +14,7 @@ securityContext:
   {{- include "carbonaware.restricted.pod" $root | nindent 2 }}
 containers:
   - name: {{ index . 1 }}
-    image: {{ include "carbonaware.image" (list $root "operator" $root.Values.operator.image) }}
+    image: {{ include "carbonaware.image" (list $root "operator" $root.Values.operator.image) | quote }}
     imagePullPolicy: {{ $root.Values.image.pullPolicy }}
     command: [python3, -m]
     args:
@@ -53,9 +53,9 @@ namespace (empty for a ClusterRole) and rights. */}}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {{ $kind }}
 metadata:
-  name: {{ .name }}
+  name: {{ .name | quote }}
   {{- with .namespace }}
-  namespace: {{ . }}
+  namespace: {{ . | quote }}
   {{- end }}
   {{- $metadata | nindent 2 }}
 rules:
@@ -66,15 +66,15 @@ rules:
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {{ $kind }}Binding
 metadata:
-  name: {{ .name }}
+  name: {{ .name | quote }}
   {{- with .namespace }}
-  namespace: {{ . }}
+  namespace: {{ . | quote }}
   {{- end }}
   {{- $metadata | nindent 2 }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: {{ $kind }}
-  name: {{ .name }}
+  name: {{ .name | quote }}
 {{ include "carbonaware.subject" (list .root .account) }}
 {{- end }}
 
@@ -83,6 +83,6 @@ apiVersion: v1
 kind: ServiceAccount
 metadata:
   name: {{ .account }}
-  namespace: {{ .root.Release.Namespace }}
+  namespace: {{ .root.Release.Namespace | quote }}
   {{- include "carbonaware.hook.metadata" (merge (dict "weight" "-20") .) | nindent 2 }}
 {{- end }}

@@ -8,7 +8,7 @@ apiVersion: monitoring.coreos.com/v1
 kind: {{ $kind }}
 metadata:
   name: {{ include "carbonaware.fullname" $root }}-{{ $component }}
-  namespace: {{ $root.Release.Namespace }}
+  namespace: {{ $root.Release.Namespace | quote }}
   labels:
     {{- include "carbonaware.labels" (list $root $component) | nindent 4 }}
     {{- with $values.labels }}
