@@ -148,6 +148,7 @@ class TestOperator:
             if {"create", "update", "patch"} & set(right.verbs) and "/" not in resource
         }
 
+        # Archives of zones, which no dashboard is called like.
         assert {"configmaps"} == written & kinds
         assert ("ConfigMap", archive_name("de")) not in rendered
         assert all("dashboard" in name for kind, name in rendered if kind == "ConfigMap")

@@ -89,6 +89,7 @@ def name(entry: Entry) -> str:
 
 
 class TestSchema:
+    @pytest.mark.slow
     @pytest.mark.parametrize("case", CASES)
     def test_accepts_what_ci_uses(self, case):
         """Each case of ci/ passes `helm lint --strict`."""
@@ -99,6 +100,7 @@ class TestSchema:
         with pytest.raises(RefusedError, match=r"at '/image': missing property 'repository'"):
             helm("template", "carbonaware", str(CHART))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("values", "message"), WRONG.values(), ids=WRONG)
     def test_refuses(self, values, message, tmp_path):
         """What is misspelt or wrong is refused, and the message says where it is."""
@@ -240,6 +242,15 @@ class TestArguments:
             theirs.idle_policy,
             theirs.curves,
         )
+
+    def test_zones_may_name_the_hosts_that_are_built_in(self):
+        """The values show the administrator what the operator itself would allow."""
+        (operator,) = pod_of(one(objects(), "Deployment", "operator"))["containers"]
+
+        given = operator_settings.parse(operator["args"])
+
+        assert operator_settings.parse([]).allowed_provider_hosts == given.allowed_provider_hosts
+        assert (False, None) == (given.allow_local_provider_addresses, given.recordings_folder)
 
     def test_both_programs_count_in_the_same_periods(self):
         """Energy keeps the hour it was used in only if they agree on it."""
