@@ -7,7 +7,7 @@ from copy import deepcopy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 from click.testing import Result
@@ -20,19 +20,31 @@ Object = dict[str, Any]
 Run = Callable[..., Result]
 """Runs the plugin with these arguments."""
 
-_PLURALS = {"CarbonAwareJob": "carbonawarejobs", "CarbonZone": "carbonzones", "Job": "jobs"}
+_PLURALS = {
+    "CarbonAwareJob": "carbonawarejobs",
+    "CarbonZone": "carbonzones",
+    "Job": "jobs",
+    "Pod": "pods",
+    "Event": "events",
+    "Lease": "leases",
+}
 
 
 class StandInApi:
     """Serves objects by path on the loopback address.
 
-    refuse: paths that are answered with this status; after_get: called with each path read.
+    refuse: paths that are answered with this status; after_get: called with each path read;
+    changes: by path, what the next watch of a collection tells before it ends; texts: by path, what
+    is answered that is no object.
     """
 
     def __init__(self) -> None:
         self.objects: dict[str, Object] = {}
         self.refuse: dict[str, int] = {}
         self.patches: list[tuple[str, Object]] = []
+        self.changes: dict[str, list[tuple[str, Object]]] = {}
+        self.texts: dict[str, Callable[[], str]] = {}
+        self.requests: list[str] = []
         self.after_get: Callable[[str], None] = lambda path: None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(
@@ -90,6 +102,11 @@ class StandInApi:
             return 404, _status(404, f'{last} "{name}" not found', "NotFound")
         return self._listed(path)
 
+    def streamed(self, path: str) -> str:
+        """What a watch tells."""
+        events = self.changes.pop(path, [])
+        return "".join(json.dumps({"type": t, "object": body}) + "\n" for t, body in events)
+
     def _listed(self, path: str) -> tuple[int, Object]:
         root, _, plural = path.rpartition("/")
         items = [
@@ -97,7 +114,7 @@ class StandInApi:
             for key, body in self.objects.items()
             if key.startswith(root + "/") and key.split("/")[-2] == plural
         ]
-        return 200, {"metadata": {}, "items": items}
+        return 200, {"metadata": {"resourceVersion": "7"}, "items": items}
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         api = self
@@ -111,10 +128,19 @@ class StandInApi:
                 self._respond(json.loads(self.rfile.read(size)))
 
             def _respond(self, body: Object | None) -> None:
-                status, answer = api.answer(self.command, urlsplit(self.path).path, body)
-                text = json.dumps(answer).encode()
+                asked = urlsplit(self.path)
+                query = dict(parse_qsl(asked.query))
+                api.requests.append(self.path)
+                status, kind = 200, "application/json"
+                if asked.path in api.texts:
+                    text, kind = api.texts[asked.path]().encode(), "text/plain"
+                elif "watch" in query and asked.path not in api.refuse:
+                    text = api.streamed(asked.path).encode()
+                else:
+                    status, answer = api.answer(self.command, asked.path, body)
+                    text = json.dumps(_selected(answer, query)).encode()
                 self.send_response(status)
-                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)
@@ -125,11 +151,29 @@ class StandInApi:
         return Handler
 
 
+def _selected(answer: Object, query: dict[str, str]) -> Object:
+    """A list with only what the selectors ask for."""
+    if "items" not in answer:
+        return answer
+    kept = [item for item in answer["items"] if _matches(item, query)]
+    return {**answer, "items": kept}
+
+
+def _matches(item: Object, query: dict[str, str]) -> bool:
+    labels = item["metadata"].get("labels") or {}
+    name, _, value = query.get("labelSelector", "").partition("=")
+    if name and (name not in labels or (value and labels[name] != value)):
+        return False
+    field, _, value = query.get("fieldSelector", "").partition("=")
+    return field != "metadata.name" or item["metadata"]["name"] == value
+
+
 def _path(body: Object) -> str:
     namespace = body["metadata"].get("namespace")
     scope = f"/namespaces/{namespace}" if namespace else ""
     plural = _PLURALS[body["kind"]]
-    return f"/apis/{body['apiVersion']}{scope}/{plural}/{body['metadata']['name']}"
+    root = "/apis" if "/" in body["apiVersion"] else "/api"
+    return f"{root}/{body['apiVersion']}{scope}/{plural}/{body['metadata']['name']}"
 
 
 def _status(code: int, message: str, reason: str) -> Object:
@@ -208,6 +252,32 @@ def stored_child(parent: Object, *, suspend: bool = False, **status: Any) -> Obj
     }
     child["spec"]["suspend"] = suspend
     return {**child, "status": status}
+
+
+def a_pod(
+    parent: Object,
+    name: str = "train-x",
+    *,
+    phase: str = "Running",
+    trouble: Object | None = None,
+    **status: Any,
+) -> Object:
+    """A pod of a CarbonAwareJob's child; ready when it runs. trouble: a condition of it."""
+    metadata = parent["metadata"]
+    ready = condition_of("Ready", phase == "Running", "")
+    owner = {"kind": "Job", "uid": f"child-of-{metadata['name']}", "controller": True}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": metadata["namespace"],
+            "creationTimestamp": "2026-03-01T12:30:01Z",
+            "labels": {"carbonaware.io/job-uid": metadata["uid"]},
+            "ownerReferences": [owner],
+        },
+        "status": {"phase": phase, "conditions": [c for c in (ready, trouble) if c], **status},
+    }
 
 
 def stored_zone(name: str = "de", *, grams: int | None = 300, reason: str = "Stale") -> Object:

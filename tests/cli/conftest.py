@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from carbonaware_operator.cli import main
+from carbonaware_operator.cli import main, times
 from stand_in_api import Run, StandInApi
 
 ONE_O_CLOCK = datetime(2026, 3, 1, 13, tzinfo=UTC)
@@ -25,7 +25,7 @@ def api() -> Iterator[StandInApi]:
 def kubectl_carbonaware(api: StandInApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the plugin with these arguments; the context's namespace is ml-team."""
     monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(tmp_path / "config", namespace="ml-team")))
-    monkeypatch.setattr(main, "_now", lambda: ONE_O_CLOCK)
+    monkeypatch.setattr(times, "now", lambda: ONE_O_CLOCK)
     return lambda *arguments: CliRunner().invoke(
         main.cli, arguments, prog_name="kubectl carbonaware"
     )

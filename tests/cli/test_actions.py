@@ -2,7 +2,7 @@
 
 import pytest
 
-from carbonaware_operator.cli import actions
+from carbonaware_operator.cli import watching
 from stand_in_api import (
     Run,
     StandInApi,
@@ -12,7 +12,7 @@ from stand_in_api import (
     stored_job,
 )
 
-PATH = "/apis/carbonaware.io/v1alpha1/namespaces/ml-team/carbonawarejobs/train"
+JOBS = "/apis/carbonaware.io/v1alpha1/namespaces/ml-team/carbonawarejobs"
 TOKEN = "carbonaware.io/release-requested"
 HELD = operator_status("AboveMaxIntensity")
 ENDED = {"conditions": [condition_of("Complete", True, "Succeeded")]}
@@ -70,25 +70,17 @@ class TestRelease:
         assert "has ended (Succeeded)" in result.stderr
 
     def test_waits_until_the_operator_has_started_it(
-        self, api: StandInApi, kubectl_carbonaware: Run, monkeypatch: pytest.MonkeyPatch
+        self, api: StandInApi, kubectl_carbonaware: Run
     ) -> None:
         """--wait returns with the status, not with the request."""
-        monkeypatch.setattr(actions, "POLL_SECONDS", 0.01)
-        job = stored_job(status=HELD)
-        api.add(job)
-        reads = []
-
-        def start_at_the_fourth_read(path: str) -> None:
-            reads.append(path)
-            if reads.count(PATH) == 4:
-                job["status"] |= {"releasedTime": "2026-03-01T13:00:00Z"}
-
-        api.after_get = start_at_the_fourth_read
+        api.add(stored_job(status=HELD))
+        started = stored_job(status=HELD | {"releasedTime": "2026-03-01T13:00:00Z"})
+        api.changes[JOBS] = [("MODIFIED", started)]
 
         result = kubectl_carbonaware("release", "train", "--wait")
 
         assert (0, "job ml-team/train: started\n") == (result.exit_code, result.stdout)
-        assert 4 == reads.count(PATH)
+        assert "job ml-team/train: Held (AboveMaxIntensity)\n" == result.stderr
 
     def test_gives_up_waiting_after_the_timeout(
         self, api: StandInApi, kubectl_carbonaware: Run
@@ -96,29 +88,13 @@ class TestRelease:
         """Exit code 1 and what to do next; the request stands."""
         api.add(stored_job(status=HELD))
 
-        result = kubectl_carbonaware("release", "train", "--wait", "--timeout", "1ms")
+        result = kubectl_carbonaware("release", "train", "--wait", "--timeout", "1s")
 
         assert (1, 1) == (result.exit_code, len(api.patches))
-        assert "is still Held after 0 s; `kubectl carbonaware explain` says why" in result.stderr
-
-    def test_stops_waiting_when_the_job_fails(
-        self, api: StandInApi, kubectl_carbonaware: Run
-    ) -> None:
-        """A job that has failed is never started."""
-        job = stored_job(status=HELD)
-        api.add(job)
-
-        def fail_once_asked(_: str) -> None:
-            if api.patches:
-                failed = condition_of("Failed", True, "DeadlineMissed", "not started in time")
-                job["status"] = {"conditions": [failed]}
-
-        api.after_get = fail_once_asked
-
-        result = kubectl_carbonaware("release", "train", "--wait")
-
-        assert 1 == result.exit_code
-        assert "has failed: not started in time" in result.stderr
+        assert (
+            "is still Held (AboveMaxIntensity) after 1 s; `kubectl carbonaware explain` says why"
+            in result.stderr
+        )
 
     def test_of_a_job_that_was_replaced_meanwhile_does_not_touch_the_new_one(
         self, api: StandInApi, kubectl_carbonaware: Run, monkeypatch: pytest.MonkeyPatch
@@ -180,3 +156,152 @@ class TestSuspendAndResume:
 
         assert (1, []) == (result.exit_code, api.patches)
         assert "has ended (Succeeded)" in result.stderr
+
+
+class TestHold:
+    def test_keeps_a_job_from_starting_until_it_is_resumed(
+        self, api: StandInApi, kubectl_carbonaware: Run
+    ) -> None:
+        """It is the same field that `resume` clears; asking twice is no error and no write."""
+        api.add(stored_job(status=HELD))
+
+        said = [kubectl_carbonaware(verb, "train").stdout for verb in ("hold", "hold", "resume")]
+
+        assert [
+            "job ml-team/train: on hold\n",
+            "job ml-team/train: already on hold\n",
+            "job ml-team/train: resumed\n",
+        ] == said
+        assert [True, False] == [body["spec"]["suspend"] for _, body in api.patches]
+
+    def test_never_ends_the_pods_of_a_job_that_has_started(
+        self, api: StandInApi, kubectl_carbonaware: Run
+    ) -> None:
+        """That is what `suspend` is for, and the refusal names it."""
+        job = stored_job(status=HELD)
+        api.add(job, stored_child(job))
+
+        result = kubectl_carbonaware("hold", "train")
+
+        assert (1, []) == (result.exit_code, api.patches)
+        assert result.stderr == (
+            "Error: job ml-team/train has already been started; to stop it and end its pods:"
+            " kubectl carbonaware suspend train -n ml-team\n"
+        )
+
+    def test_says_when_the_operator_started_it_at_the_same_moment(
+        self, api: StandInApi, kubectl_carbonaware: Run
+    ) -> None:
+        """The child Job is created between the look and the write: its pods are ended."""
+        job = stored_job(status=HELD)
+        api.add(job)
+        answered = api.answer
+
+        def start_before_the_write(method: str, path: str, body: object) -> object:
+            if method == "PATCH":
+                api.add(stored_child(job))
+            return answered(method, path, body)
+
+        api.answer = start_before_the_write
+
+        result = kubectl_carbonaware("hold", "train")
+
+        assert 1 == result.exit_code
+        assert "was started at the same moment and is suspended now" in result.stderr
+
+
+class TestWait:
+    @pytest.mark.parametrize(
+        ("goal", "status"),
+        [
+            ("started", HELD | {"releasedTime": "2026-03-01T13:00:00Z"}),
+            ("complete", ENDED),
+            ("failed", {"conditions": [condition_of("Failed", True, "WorkloadFailed")]}),
+            ("ended", ENDED),
+        ],
+    )
+    def test_returns_at_once_when_the_job_is_that_far(
+        self, api: StandInApi, kubectl_carbonaware: Run, goal: str, status: dict[str, object]
+    ) -> None:
+        """Scripts may ask late."""
+        api.add(stored_job(status=status))
+
+        result = kubectl_carbonaware("wait", "train", "--for", goal)
+
+        assert (0, f"job ml-team/train: {goal}\n", "") == (
+            result.exit_code,
+            result.stdout,
+            result.stderr,
+        )
+
+    def test_follows_the_job_and_says_each_state_once(
+        self, api: StandInApi, kubectl_carbonaware: Run
+    ) -> None:
+        """A write that changes no state is no news; a watch that ends is taken up again."""
+        running = operator_status("Immediate", released=True, releasedTime="2026-03-01T13:00:00Z")
+        api.add(stored_job(status=HELD))
+        api.changes[JOBS] = [
+            ("MODIFIED", stored_job(status=HELD)),
+            ("MODIFIED", stored_job(status=running)),
+            ("MODIFIED", stored_job(status=ENDED)),
+        ]
+
+        result = kubectl_carbonaware("wait", "caj/train", "--for", "complete")
+
+        assert 0 == result.exit_code
+        assert [
+            "job ml-team/train: Held (AboveMaxIntensity)",
+            "job ml-team/train: Running (Immediate)",
+        ] == result.stderr.splitlines()
+
+    @pytest.mark.parametrize("goal", ["started", "complete"])
+    def test_ends_as_soon_as_the_goal_is_out_of_reach(
+        self, api: StandInApi, kubectl_carbonaware: Run, goal: str
+    ) -> None:
+        """A job that has failed is never started, and never complete."""
+        failed = condition_of("Failed", True, "DeadlineMissed", "not started in time")
+        api.add(stored_job(status=HELD))
+        api.changes[JOBS] = [("MODIFIED", stored_job(status={"conditions": [failed]}))]
+
+        result = kubectl_carbonaware("wait", "train", "--for", goal)
+
+        assert (1, "") == (result.exit_code, result.stdout)
+        assert f"is Failed, not {goal}: DeadlineMissed, not started in time" in result.stderr
+
+    def test_ends_when_the_job_is_deleted(self, api: StandInApi, kubectl_carbonaware: Run) -> None:
+        """Unless it got as far in its last moment: the last state tells."""
+        for last, code in ((stored_job(status=HELD), 1), (stored_job(status=ENDED), 0)):
+            api.add(stored_job(status=HELD))
+            api.changes[JOBS] = [("DELETED", last)]
+
+            result = kubectl_carbonaware("wait", "train", "--for", "ended")
+
+            assert code == result.exit_code
+            assert ("was deleted before it was ended" in result.stderr) == bool(code)
+
+    def test_of_a_job_that_is_not_there_is_refused(self, kubectl_carbonaware: Run) -> None:
+        """A wrong name is not waited for."""
+        result = kubectl_carbonaware("wait", "lost")
+
+        assert 1 == result.exit_code
+        assert "there is no CarbonAwareJob ml-team/lost" in result.stderr
+
+    def test_lists_again_when_its_watch_is_too_old(
+        self, api: StandInApi, kubectl_carbonaware: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The API server forgets old versions: what came meanwhile is in the next list."""
+        monkeypatch.setattr(watching, "PAUSE_SECONDS", 0)
+        job = stored_job(status=HELD)
+        api.add(job)
+        gone = {"code": 410, "reason": "Expired", "message": "too old resource version"}
+        api.changes[JOBS] = [("ERROR", gone)]
+        listed = []
+
+        def end_it_meanwhile(path: str) -> None:
+            listed.append(path)
+            if len(listed) == 2:
+                job["status"] = ENDED
+
+        api.after_get = end_it_meanwhile
+
+        assert 0 == kubectl_carbonaware("wait", "train", "--for", "ended").exit_code

@@ -1,14 +1,19 @@
 """Exit codes, errors and colour: what every command has in common."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from carbonaware_operator.cli import main
 from programs import console_script
 from stand_in_api import Run, StandInApi, operator_status, stored_job
 
-COMMANDS = ["list", "zones", "explain train", "release train", "suspend train", "resume train"]
+COMMANDS = [
+    *("list", "zones", "zones check de", "explain train", "release train", "hold train"),
+    *("suspend train", "resume train", "wait train"),
+]
 JOBS = "/apis/carbonaware.io/v1alpha1/namespaces/ml-team/carbonawarejobs"
 
 
@@ -116,6 +121,9 @@ class TestErrors:
         "arguments",
         [
             ["list", "-A", "-n", "far"],
+            ["list", "-A", "train"],
+            ["list", "-w", "-o", "json"],
+            ["wait", "train", "--for", "ever"],
             ["list", "-o", "xml"],
             ["release", "train", "--timeout", "soon"],
             ["explain"],
@@ -137,7 +145,28 @@ class TestHelp:
 
         assert 0 == result.exit_code
         assert result.stdout.startswith("Usage: kubectl carbonaware")
-        assert "Exit codes: 0 done; 1 not found or refused;" in result.stdout
+        assert "Exit codes: 0 " in result.stdout
+
+    @pytest.mark.parametrize("name", main.COMMANDS)
+    def test_says_of_a_command_what_its_own_help_says_first(self, name: str) -> None:
+        """The list of commands is a table of its own, so that none is loaded for it."""
+        command = main.loaded(name)
+
+        assert (name, main.COMMANDS[name][1]) == (
+            command.name,
+            (command.help or "").partition("\n")[0].replace("JOB", "a job"),
+        )
+
+    def test_needs_neither_a_client_nor_models(self) -> None:
+        """Help and the completion of commands come at once."""
+        check = (
+            "import sys; from click.testing import CliRunner;"
+            "from carbonaware_operator.cli.main import cli;"
+            "assert CliRunner().invoke(cli, ['--help']).exit_code == 0;"
+            "sys.exit(bool({'kubernetes', 'aiohttp', 'pydantic', 'numpy'} & set(sys.modules)))"
+        )
+
+        assert 0 == subprocess.run([sys.executable, "-c", check], check=False).returncode
 
 
 class TestColour:

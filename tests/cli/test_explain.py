@@ -8,6 +8,7 @@ import pytest
 from stand_in_api import (
     Run,
     StandInApi,
+    a_pod,
     condition_of,
     operator_status,
     stored_child,
@@ -157,6 +158,38 @@ class TestHeldJob:
         )
         assert "420 is above 100 gCO2e/kWh" == facts["maxGramsPerKWh"]
 
+    def test_of_a_user_who_may_not_read_zones_is_told_what_the_operator_wrote(
+        self, api: StandInApi, kubectl_carbonaware: Run
+    ) -> None:
+        """Without the grid nothing can be decided here; the reason and the way out still stand."""
+        api.refuse["/apis/carbonaware.io/v1alpha1/carbonzones/de"] = 403
+        api.add(stored_job(status=HELD, **LIMIT))
+
+        text = kubectl_carbonaware("explain", "train").stdout
+
+        assert "State:   Held, AboveMaxIntensity\n" in text
+        assert "Zone:    you may not read CarbonZone de: no rules are shown\n" in text
+        assert "Rules" not in text
+        assert text.endswith(
+            "To start it now, any of:\n  kubectl carbonaware release train -n ml-team\n"
+        )
+
+    @pytest.mark.parametrize("name", ["caj/train", "carbonawarejob/train", "job/train"])
+    def test_may_be_named_with_its_kind(
+        self, api: StandInApi, kubectl_carbonaware: Run, name: str
+    ) -> None:
+        """As kubectl prints it."""
+        api.add(stored_zone(), stored_job(status=HELD))
+
+        assert "Job:     ml-team/train\n" in kubectl_carbonaware("explain", name).stdout
+
+    def test_named_with_another_kind_is_wrong_usage(self, kubectl_carbonaware: Run) -> None:
+        """A pod is no job."""
+        result = kubectl_carbonaware("explain", "pod/train")
+
+        assert 2 == result.exit_code
+        assert "must be NAME or caj/NAME, not pod/train" in result.stderr
+
 
 class TestOperatorThatHasNotActed:
     def test_has_not_looked_at_the_job(self, api: StandInApi, kubectl_carbonaware: Run) -> None:
@@ -166,7 +199,30 @@ class TestOperatorThatHasNotActed:
         text = kubectl_carbonaware("explain", "train").stdout
 
         assert "Not acted on: the operator has not looked at this job yet." in text
-        assert "kubectl get leases -A" in text
+        assert "kubectl get lease carbonaware-operator -n carbonaware-system" in text
+
+    @pytest.mark.parametrize(
+        ("renewed", "says"),
+        [
+            ("2026-03-01T12:59:58.1Z", "last seen 1 s ago: it has yet to act"),
+            ("2026-03-01T12:59:20Z", "last seen 40 s ago: it does not seem to be running"),
+        ],
+    )
+    def test_is_said_to_be_there_or_not_by_its_lease(
+        self, api: StandInApi, kubectl_carbonaware: Run, renewed: str, says: str
+    ) -> None:
+        """Where the Lease may be read: nobody needs to look it up."""
+        lease = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "carbonaware-operator", "namespace": "green"},
+            "spec": {"renewTime": renewed},
+        }
+        api.add(stored_zone(grams=50), stored_job(**LIMIT), lease)
+
+        text = kubectl_carbonaware("explain", "train", "--operator-namespace", "green").stdout
+
+        assert f"The operator was {says}." in text
 
     def test_has_not_started_what_the_rules_start(self, api: StandInApi, explained) -> None:
         """The grid is clean, the status still says held."""
@@ -211,17 +267,42 @@ class TestStartedJob:
     def test_shows_its_child_and_since_when_it_runs(
         self, api: StandInApi, kubectl_carbonaware: Run
     ) -> None:
-        """It is running: nothing is asked any more."""
+        """It is running: nothing is asked any more; its log is what one wants next."""
         job = stored_job(status=RUNNING | CHILD_UID)
-        api.add(stored_zone(), job, stored_child(job, active=2))
+        api.add(stored_zone(), job, stored_child(job, active=2), a_pod(job))
 
         text = kubectl_carbonaware("explain", "train").stdout
 
         assert "State:       Running, Immediate\n" in text
         assert "(2 active)" in text
+        assert "kubectl logs -l carbonaware.io/job=train --tail=50 -n ml-team\n" in text
         assert "held 30 min, started 30 min ago, no energy recorded yet" in text
         assert "Rules" not in text
         assert "Not acted on" not in text
+
+    def test_without_a_ready_pod_is_starting_and_says_what_the_pod_lacks(
+        self, api: StandInApi, kubectl_carbonaware: Run
+    ) -> None:
+        """In Kubernetes' own words, and what the job was released for besides."""
+        job = stored_job(status=RUNNING | CHILD_UID)
+        full = condition_of("PodScheduled", False, "Unschedulable", "0/1 nodes are available")
+        api.add(stored_zone(), job, stored_child(job), a_pod(job, phase="Pending", trouble=full))
+
+        text = kubectl_carbonaware("explain", "train").stdout
+
+        assert "State:       Starting, Unschedulable\n" in text
+        assert "Why:         as told\n" in text
+        assert "Pods:        Unschedulable: 0/1 nodes are available\n" in text
+
+    def test_of_a_user_who_may_not_read_pods_is_running(self, api: StandInApi, explained) -> None:
+        """As far as can be told."""
+        api.refuse["/api/v1/namespaces/ml-team/pods"] = 403
+        job = stored_job(status=RUNNING | CHILD_UID)
+        api.add(stored_zone(), job, stored_child(job))
+
+        document = explained()
+
+        assert ("Running", None) == (document["state"], document["pods"])
 
     def test_that_is_to_be_suspended_is_stopping(self, api: StandInApi, explained) -> None:
         """The child Job is suspended and its pods still end: the operator has done its part."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from carbonaware_operator.cli import forecast
+from carbonaware_operator.cli.commands import forecast
 from carbonaware_operator.forecasting.series import HOUR
 from forecasting_builders import NEW_YEAR, a_grid, a_history
 from stand_in_api import Run
@@ -167,6 +167,8 @@ class TestPrices:
 
 def test_no_other_verb_pays_for_numpy() -> None:
     """The command line and the operator load NumPy with the first forecast."""
-    check = "import sys, carbonaware_operator.cli.main; sys.exit('numpy' in sys.modules)"
+    names = ("jobs", "explain", "changes", "wait", "zones", "forecast")
+    modules = ", ".join(f"carbonaware_operator.cli.commands.{name}" for name in names)
+    check = f"import sys, {modules}; sys.exit('numpy' in sys.modules)"
 
     assert 0 == subprocess.run([sys.executable, "-c", check], check=False).returncode

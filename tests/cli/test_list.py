@@ -5,9 +5,11 @@ import json
 import pytest
 import yaml
 
+from carbonaware_operator.cli.commands import jobs as listing
 from stand_in_api import (
     Run,
     StandInApi,
+    a_pod,
     condition_of,
     operator_status,
     stored_job,
@@ -120,6 +122,7 @@ class TestList:
             "state": "Complete",
             "reason": "Succeeded",
             "message": "as told",
+            "pods": None,
             "zone": "de",
             "plannedStartTime": None,
             "releasedTime": "2026-03-01T12:30:00Z",
@@ -133,6 +136,95 @@ class TestList:
             "avoidedEmissionsMilligrams": 4000,
             "avoidedPercent": 40,
         } == item
+
+    def test_can_be_narrowed_to_names_and_labels(
+        self, api: StandInApi, kubectl_carbonaware: Run
+    ) -> None:
+        """As kubectl does; a name that is not there is an error."""
+        eval_job = stored_job("eval")
+        eval_job["metadata"]["labels"] = {"team": "vision"}
+        api.add(stored_job("train"), stored_job("sweep"), eval_job)
+
+        def names(*arguments: str) -> list[str]:
+            return [row[0] for row in lines(kubectl_carbonaware("list", *arguments).stdout)[1:]]
+
+        assert ["sweep", "train"] == names("train", "caj/sweep")
+        assert ["eval"] == names("-l", "team=vision")
+        lost = kubectl_carbonaware("list", "train", "lost")
+        assert (1, "") == (lost.exit_code, lost.stdout)
+        assert "there is no CarbonAwareJob ml-team/lost" in lost.stderr
+
+    def test_watches_until_interrupted_and_adds_a_row_for_each_change(
+        self, api: StandInApi, kubectl_carbonaware: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Rows of what changed stand below the table; what has not changed is not repeated."""
+        monkeypatch.setattr(listing, "REFRESH_SECONDS", 0)
+        waiting = stored_job("train", status=HELD)
+        api.add(stored_zone(), waiting, stored_job("other", status=HELD))
+        path = "/apis/carbonaware.io/v1alpha1/namespaces/ml-team/carbonawarejobs"
+        reads = []
+
+        def change_then_fail(asked: str) -> None:
+            reads.extend([asked] if asked == path else [])
+            if len(reads) == 6:
+                waiting["status"] = DONE
+            if len(reads) == 40:
+                api.refuse[path] = 403
+
+        api.after_get = change_then_fail
+
+        rows = lines(kubectl_carbonaware("list", "-w").stdout)
+
+        assert [("other", "Held"), ("train", "Held"), ("train", "Complete")] == [
+            (row[0], row[1]) for row in rows[1:]
+        ]
+
+    def test_shows_what_the_pods_of_a_started_job_lack(
+        self, api: StandInApi, kubectl_carbonaware: Run
+    ) -> None:
+        """One look at the pods for all jobs, one at the events where a job has none."""
+        started = operator_status("Immediate", released=True)
+        jobs = [stored_job(name, status=started) for name in ("ready", "unfit", "quota")]
+        for job in jobs:
+            child = {"name": "c", "uid": f"child-of-{job['metadata']['name']}"}
+            job["status"]["workload"] = {"apiVersion": "batch/v1", "kind": "Job", **child}
+        full = condition_of("PodScheduled", False, "Unschedulable", "0/1 nodes")
+        api.add(stored_zone(), *jobs, a_pod(jobs[0], "a"))
+        api.add(a_pod(jobs[1], "b", phase="Pending", trouble=full))
+        event = {"reason": "FailedCreate", "message": "exceeded quota: q"}
+        event["involvedObject"] = {"uid": "child-of-quota"}
+        metadata = {"name": "e", "namespace": "ml-team"}
+        api.add({"apiVersion": "v1", "kind": "Event", "metadata": metadata, **event})
+
+        rows = lines(kubectl_carbonaware("list").stdout)[1:]
+        items = json.loads(kubectl_carbonaware("list", "-o", "json").stdout)["items"]
+
+        assert [
+            ["quota", "Starting", "QuotaExceeded"],
+            ["ready", "Running", "Immediate"],
+            ["unfit", "Starting", "Unschedulable"],
+        ] == [row[:3] for row in rows]
+        assert {"ready": 0, "reason": "Unschedulable", "message": "0/1 nodes"} == items[2]["pods"]
+        assert 1 == sum("/pods?" in asked for asked in api.requests[: len(api.requests) // 2])
+
+    def test_of_a_user_who_may_not_list_pods_says_so_once(
+        self, api: StandInApi, kubectl_carbonaware: Run
+    ) -> None:
+        """The list itself is as good as before."""
+        api.refuse["/api/v1/namespaces/ml-team/pods"] = 403
+        job = stored_job(status=operator_status("Immediate", released=True))
+        job["status"]["workload"] = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "name": "c",
+            "uid": "u",
+        }
+        api.add(stored_zone(), job)
+
+        result = kubectl_carbonaware("list")
+
+        assert ["train", "Running", "Immediate"] == lines(result.stdout)[1][:3]
+        assert "You may not list pods" in result.stderr
 
     def test_of_nothing_says_so_beside_the_answer(self, kubectl_carbonaware: Run) -> None:
         """Stdout stays empty, so that a count of its lines is right."""

@@ -75,7 +75,7 @@ class TestCheck:
         assert 0 == done.exit_code
         assert (
             "source: ElectricityMaps, average intensity\n"
-            "  may     intensity now\n"
+            "  ok      intensity now\n"
             "  limit   no forecast: upgrade\n"
         ) == done.stdout
         assert [{"token": "hunter2"}] == provider.texts
@@ -141,7 +141,7 @@ class TestCheck:
 
         done = kubectl_carbonaware("zones", "check", "de")
 
-        assert "source: Static, average intensity\n  may     intensity, always the same\n" == (
+        assert "source: Static, average intensity\n  ok      intensity, always the same\n" == (
             done.stdout
         )
 

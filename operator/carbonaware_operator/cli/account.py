@@ -3,26 +3,34 @@
 from datetime import timedelta
 
 from carbonaware_operator.api.job import WhenDeadlineReached
-from carbonaware_operator.api.reasons import HoldReason
+from carbonaware_operator.api.reasons import HoldReason, Label
 from carbonaware_operator.cli.explain import Explanation
 from carbonaware_operator.cli.output import print_line, print_table
+from carbonaware_operator.cli.startup import Startup
 from carbonaware_operator.cli.states import State
 from carbonaware_operator.cli.times import exact, relative, span
 from carbonaware_operator.planning.decision import Hold
 from carbonaware_operator.quantities.instants import Instant
+from carbonaware_operator.store.jobs import JobRecord
+
+_OF_PODS = (State.STARTING, State.FAILED)
+_STARTED = (State.STARTING, State.RUNNING)
 
 OPERATOR_HINT = (
-    "It has yet to act, or it is not running: `kubectl get leases -A` shows its last sign of life."
+    "It has yet to act, or it is not running. Its Lease, renewed every two seconds, says which:"
+    " kubectl get lease carbonaware-operator -n {namespace} -o jsonpath='{{.spec.renewTime}}'"
 )
+ALIVE_SECONDS = 15
+"""The Lease's duration: an operator that has not renewed it for longer does not lead."""
 
 
-def print_explanation(explanation: Explanation) -> None:
+def print_explanation(explanation: Explanation, operator_namespace: str) -> None:
     """Write the answer to stdout: the answer itself first, then what it rests on."""
     print_table((), _summary(explanation))
     if explanation.disagreement:
         print_line()
         print_line(f"Not acted on: {explanation.disagreement}.")
-        print_line(OPERATOR_HINT)
+        print_line(_operator(explanation, operator_namespace))
     if explanation.findings:
         print_line()
         print_line("Rules, in the order in which they are asked:")
@@ -35,9 +43,20 @@ def print_explanation(explanation: Explanation) -> None:
             print_line(f"  {way}")
 
 
+def _operator(explanation: Explanation, operator_namespace: str) -> str:
+    """Whether the operator is there, by its Lease; else how to find out."""
+    seen, now = explanation.last_seen, explanation.now
+    if seen is None:
+        return OPERATOR_HINT.format(namespace=operator_namespace)
+    alive = (now - seen).total_seconds() <= ALIVE_SECONDS
+    verdict = "it has yet to act" if alive else "it does not seem to be running"
+    return f"The operator was last seen {relative(seen, now)}: {verdict}."
+
+
 def _summary(explanation: Explanation) -> list[tuple[str, str]]:
     record, state, now = explanation.job.record, explanation.standing.state, explanation.now
-    reason = f", {explanation.reason}" if explanation.reason else ""
+    cause = explanation.standing.cause if state in _OF_PODS else explanation.reason
+    reason = f", {cause}" if cause else ""
     rows = [("Job:", f"{record.namespace}/{record.name}"), ("State:", f"{state}{reason}")]
     if explanation.message:
         rows.append(("Why:", explanation.message))
@@ -45,7 +64,12 @@ def _summary(explanation: Explanation) -> list[tuple[str, str]]:
     if isinstance(explanation.decision, Hold):
         rows.append(("Until:", _until(explanation, explanation.decision)))
     if record.child:
-        rows.append(("Child Job:", _child(explanation)))
+        rows += [("Child Job:", _child(explanation)), *_pods(explanation.job.startup)]
+        rows.append(("Logs:", _logs(record)))
+    if explanation.zone_hidden:
+        rows.append(
+            ("Zone:", f"you may not read CarbonZone {record.zone_name}: no rules are shown")
+        )
     rows.append(("Used:", ", ".join(_used(explanation))))
     return rows
 
@@ -69,13 +93,25 @@ def _child(explanation: Explanation) -> str:
     return f"{child.name if child else ''} ({counts or 'no pods'})"
 
 
+def _pods(startup: Startup | None) -> list[tuple[str, str]]:
+    """What they lack, in Kubernetes' own words."""
+    if startup is None or not startup.reason:
+        return []
+    ready = f"{startup.ready} ready; " if startup.ready else ""
+    return [("Pods:", f"{ready}{startup.reason}: {startup.message}".rstrip(": "))]
+
+
+def _logs(record: JobRecord) -> str:
+    return f"kubectl logs -l {Label.JOB}={record.name} --tail=50 -n {record.namespace}"
+
+
 def _used(explanation: Explanation) -> list[str]:
     """Waiting and running time, and what was measured."""
     status, summary = explanation.job.status, explanation.job.status.summary
     parts = [f"held {_held(explanation)}"]
     if status.run_seconds is not None:
         parts.append(f"ran {span(timedelta(seconds=status.run_seconds))}")
-    elif status.released_time and explanation.standing.state is State.RUNNING:
+    elif status.released_time and explanation.standing.state in _STARTED:
         parts.append(f"started {relative(_released(explanation), explanation.now)}")
     if summary and summary.energy:
         method = f" ({status.energy_method})" if status.energy_method else ""

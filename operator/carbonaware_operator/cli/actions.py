@@ -1,18 +1,13 @@
-"""`release`, `suspend` and `resume`: what a user asks of the operator, and what forbids it."""
+"""`release`, `hold`, `suspend`, `resume`: what a user asks of the operator, and what forbids it."""
 
-import asyncio
-from datetime import timedelta
 from uuid import uuid4
 
 from carbonaware_operator.api.reasons import Annotation
 from carbonaware_operator.cli.errors import CommandError
 from carbonaware_operator.cli.lookup import FoundJob, find_job
-from carbonaware_operator.cli.states import State, standing
-from carbonaware_operator.cli.times import span
+from carbonaware_operator.cli.states import standing
 from carbonaware_operator.cluster.kube import CARBON_AWARE_JOBS, ApiError, KubeClient, Object
 from carbonaware_operator.store.jobs import JobRecord
-
-POLL_SECONDS = 0.5
 
 
 async def request_release(kube: KubeClient, namespace: str, name: str) -> JobRecord:
@@ -38,33 +33,38 @@ def _forbids_release(job: FoundJob) -> str | None:
     if record.suspend:
         where = f"{record.name} -n {record.namespace}"
         return f"is suspended; clear `suspend` first: kubectl carbonaware resume {where}"
-    if record.child or record.progress.workload:
+    if _has_started(record):
         return "has already been started; `kubectl carbonaware explain` shows how it is doing"
     return None
 
 
-async def wait_released(
-    kube: KubeClient, namespace: str, name: str, patience: timedelta
-) -> JobRecord:
-    """Wait until a job has been started; the job as it is then.
+async def hold(kube: KubeClient, namespace: str, name: str) -> bool:
+    """Keep a job that has not started from starting; false when it already is kept.
 
-    Raises CommandError: it has ended without a start, or is still held then; ApiError.
+    Raises CommandError: it has started, at the latest while this was asked, or has ended; ApiError.
     """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + patience.total_seconds()
-    while True:
-        record = (await find_job(kube, namespace, name)).record
-        now_standing = standing(record.progress)
-        if record.progress.released:
-            return record
-        if now_standing.state is State.FAILED:
-            raise CommandError(f"{_title(record)} has failed: {now_standing.message}")
-        if loop.time() >= deadline:
-            raise CommandError(
-                f"{_title(record)} is still {now_standing.state} after {span(patience)};"
-                " `kubectl carbonaware explain` says why"
-            )
-        await asyncio.sleep(POLL_SECONDS)
+    job = (await find_job(kube, namespace, name)).record
+    where = f"{name} -n {namespace}"
+    if job.progress.ended:
+        raise CommandError(f"{_title(job)} has ended ({standing(job.progress).reason})")
+    if _has_started(job):
+        raise CommandError(
+            f"{_title(job)} has already been started; to stop it and end its pods:"
+            f" kubectl carbonaware suspend {where}"
+        )
+    if job.suspend:
+        return False
+    await _change(kube, job, {"spec": {"suspend": True}})
+    if _has_started((await find_job(kube, namespace, name)).record):
+        raise CommandError(
+            f"{_title(job)} was started at the same moment and is suspended now; to let it go on:"
+            f" kubectl carbonaware resume {where}"
+        )
+    return True
+
+
+def _has_started(record: JobRecord) -> bool:
+    return bool(record.child or record.progress.workload)
 
 
 async def set_suspend(kube: KubeClient, namespace: str, name: str, suspend: bool) -> bool:

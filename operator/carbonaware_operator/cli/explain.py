@@ -1,15 +1,15 @@
 """`explain`: why a job is not running, by the very function that the operator decides with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from carbonaware_operator.api.reasons import ConditionType, EndReason, HoldReason
-from carbonaware_operator.cli.jobs import used
-from carbonaware_operator.cli.lookup import FoundJob, find_job, find_zone
+from carbonaware_operator.cli.jobs import pods_document, used
+from carbonaware_operator.cli.lookup import FoundJob, find_with_pods, find_zone
 from carbonaware_operator.cli.outlooks import intensity_in_effect, outlook_of
 from carbonaware_operator.cli.rules import Finding, Situation, findings
-from carbonaware_operator.cli.states import Standing, standing
-from carbonaware_operator.cluster.kube import KubeClient
+from carbonaware_operator.cli.states import Standing, standing, with_pods
+from carbonaware_operator.cluster.kube import LEASES, ApiError, KubeClient
 from carbonaware_operator.planning.decision import (
     Continue,
     Decision,
@@ -22,17 +22,22 @@ from carbonaware_operator.planning.decision import (
 from carbonaware_operator.planning.job import Stage, stage_of
 from carbonaware_operator.planning.outlook import Outlook, Signal
 from carbonaware_operator.planning.progress import RELEASE_MESSAGES
-from carbonaware_operator.quantities.instants import Instant, format_instant
+from carbonaware_operator.quantities.instants import Instant, format_instant, parse_instant
 from carbonaware_operator.store.jobs import JobRecord
+
+LEASE_NAME = "carbonaware-operator"
+"""The default of the operator's `--lease-name`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Everything that answers "why is it not running?".
 
-    decision: what decide() says now; None for a job that has ended.
+    decision: what decide() says now; None for a job that has ended, or whose zone is hidden.
     disagreement: how the status differs from that; None when the operator has acted on it.
     to_start: what would start a held job now.
+    zone_hidden: the user may not read CarbonZones; nothing is decided then.
+    last_seen: when the operator last renewed its Lease; None when that cannot be read.
     """
 
     job: FoundJob
@@ -43,6 +48,8 @@ class Explanation:
     findings: list[Finding]
     disagreement: str | None
     to_start: list[str]
+    zone_hidden: bool = False
+    last_seen: Instant | None = None
 
     @property
     def reason(self) -> str:
@@ -72,12 +79,65 @@ class Explanation:
         return condition.since if condition else self.job.record.created
 
 
-async def explain(kube: KubeClient, namespace: str, name: str, now: Instant) -> Explanation:
+@dataclass(frozen=True, slots=True)
+class _HiddenZone:
+    """There may be a zone; this user may not read it."""
+
+
+async def explain(
+    kube: KubeClient, operator_namespace: str, namespace: str, name: str, now: Instant
+) -> Explanation:
     """Read a job, its child Job and its zone, and decide on it. Raises CommandError, ApiError."""
-    job = await find_job(kube, namespace, name)
-    zone_name = job.record.zone_name
-    zone = await find_zone(kube, zone_name) if zone_name else None
-    return explained(job, outlook_of(zone, now) if zone else None, now)
+    job = await find_with_pods(kube, namespace, name)
+    outlook = await _outlook(kube, job.record.zone_name, now)
+    if isinstance(outlook, _HiddenZone):
+        return without_zone(job, now)
+    explanation = explained(job, outlook, now)
+    if explanation.disagreement is None:
+        return explanation
+    return replace(explanation, last_seen=await _last_seen(kube, operator_namespace))
+
+
+async def _outlook(
+    kube: KubeClient, zone_name: str | None, now: Instant
+) -> Outlook | _HiddenZone | None:
+    try:
+        zone = await find_zone(kube, zone_name) if zone_name else None
+    except ApiError as error:
+        if error.status == 403:
+            return _HiddenZone()
+        raise
+    return outlook_of(zone, now) if zone else None
+
+
+async def _last_seen(kube: KubeClient, operator_namespace: str) -> Instant | None:
+    """When the operator last renewed its Lease, where that may be read."""
+    try:
+        lease = await kube.get(LEASES, operator_namespace, LEASE_NAME)
+    except ApiError as error:
+        if error.status in (403, 404):
+            return None
+        raise
+    renewed = (lease.get("spec") or {}).get("renewTime")
+    return parse_instant(renewed) if renewed else None
+
+
+def without_zone(job: FoundJob, now: Instant) -> Explanation:
+    """What is left to say to a user who may not read zones: what the operator wrote. Pure."""
+    record = job.record
+    waits = record.child is None and not record.progress.ended
+    release = f"kubectl carbonaware release {record.name} -n {record.namespace}"
+    return Explanation(
+        job=job,
+        outlook=None,
+        now=now,
+        standing=with_pods(standing(record.progress), job.startup),
+        decision=None,
+        findings=[],
+        disagreement=None,
+        to_start=[release] if waits and not record.suspend else [],
+        zone_hidden=True,
+    )
 
 
 def explained(job: FoundJob, outlook: Outlook | None, now: Instant) -> Explanation:
@@ -91,7 +151,7 @@ def explained(job: FoundJob, outlook: Outlook | None, now: Instant) -> Explanati
         job=job,
         outlook=outlook,
         now=now,
-        standing=standing(record.progress),
+        standing=with_pods(standing(record.progress), job.startup),
         decision=decision,
         findings=findings(situation, decision) if decision and waits and not vanished else [],
         disagreement=_disagreement(record, decision),
@@ -188,8 +248,12 @@ def document(explanation: Explanation) -> dict[str, Any]:
         ],
         "toStartNow": explanation.to_start,
         "disagreement": explanation.disagreement,
-        "zone": _zone_document(record.zone_name, explanation.outlook),
+        "operatorLastSeenTime": (
+            format_instant(explanation.last_seen) if explanation.last_seen else None
+        ),
+        "zone": _zone_document(record.zone_name, explanation),
         "childJob": {"name": record.child.name, **explanation.job.pods} if record.child else None,
+        "pods": pods_document(explanation.job.startup),
         "used": used(explanation.job.status),
     }
 
@@ -206,14 +270,15 @@ def _decision_document(decision: Decision | None) -> dict[str, Any] | None:
     }
 
 
-def _zone_document(name: str | None, outlook: Outlook | None) -> dict[str, Any] | None:
+def _zone_document(name: str | None, explanation: Explanation) -> dict[str, Any] | None:
+    outlook = explanation.outlook
     if name is None:
         return None
     current = outlook.current if outlook else None
     signal = current if isinstance(current, Signal) else None
     return {
         "name": name,
-        "exists": outlook is not None,
+        "exists": None if explanation.zone_hidden else outlook is not None,
         "fresh": signal is not None,
         "milligramsPerKWh": signal.intensity if signal else None,
         "source": signal.source if signal else None,

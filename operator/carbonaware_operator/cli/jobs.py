@@ -1,19 +1,22 @@
 """`list`: one line per job, with what it waits for and what it used."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from carbonaware_operator.api.job import CarbonAwareJobSpec, CarbonAwareJobStatus
-from carbonaware_operator.cli.lookup import unreadable
+from carbonaware_operator.cli.lookup import no_such_job, unreadable
 from carbonaware_operator.cli.outlooks import grams, intensity_in_effect, outlook_of
 from carbonaware_operator.cli.output import MISSING
-from carbonaware_operator.cli.states import Standing, State, standing
+from carbonaware_operator.cli.pods import startups
+from carbonaware_operator.cli.startup import Startup
+from carbonaware_operator.cli.states import Standing, State, standing, with_pods
 from carbonaware_operator.cli.times import relative, span
 from carbonaware_operator.cluster.kube import (
     CARBON_AWARE_JOBS,
     CARBON_ZONES,
     ApiError,
+    Kind,
     KubeClient,
     Object,
 )
@@ -39,11 +42,12 @@ class ListedJob:
     status: CarbonAwareJobStatus
     progress: Progress
     outlook: Outlook | None
+    startup: Startup | None = None
 
     @property
     def standing(self) -> Standing:
-        """Where it stands by its status."""
-        return standing(self.progress)
+        """Where it stands by its status, and by its pods where those are known."""
+        return with_pods(standing(self.progress), self.startup)
 
     @property
     def start(self) -> Instant | None:
@@ -51,12 +55,54 @@ class ListedJob:
         return self.progress.released or self.progress.planned_start
 
 
-async def listed_jobs(kube: KubeClient, namespace: str | None, now: Instant) -> list[ListedJob]:
-    """All jobs of a namespace, or of all with None, by name. Raises CommandError, ApiError."""
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Jobs by namespace and name; pods_hidden: the user may not see how far started ones are."""
+
+    jobs: list[ListedJob]
+    pods_hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which jobs to list: all of a namespace, or of every one with None.
+
+    selector: of labels; names: none of them means all.
+    """
+
+    namespace: str | None
+    selector: str = ""
+    names: frozenset[str] = frozenset()
+
+
+async def listing(kube: KubeClient, wanted: Wanted, now: Instant) -> Listing:
+    """Jobs, and how far the pods of started ones are. Raises CommandError, ApiError."""
+    jobs = await listed_jobs(kube, wanted, now)
+    missing = wanted.names - {job.name for job in jobs}
+    if missing:
+        raise no_such_job(wanted.namespace or "", min(missing))
+    uids = [
+        job.progress.workload.uid
+        for job in jobs
+        if job.progress.workload and job.standing.state in (State.RUNNING, State.FAILED)
+    ]
+    found = await startups(kube, wanted.namespace, uids)
+    return Listing([_with_pods(job, found or {}) for job in jobs], pods_hidden=found is None)
+
+
+async def listed_jobs(kube: KubeClient, wanted: Wanted, now: Instant) -> list[ListedJob]:
+    """Jobs by namespace and name. Raises CommandError, ApiError."""
     outlooks, bodies = await asyncio.gather(
-        _outlooks(kube, now), _collected(kube, CARBON_AWARE_JOBS, namespace)
+        _outlooks(kube, now),
+        _collected(kube, CARBON_AWARE_JOBS, wanted.namespace, wanted.selector),
     )
-    return sorted((_listed(b, outlooks) for b in bodies), key=lambda j: (j.namespace, j.name))
+    chosen = (b for b in bodies if not wanted.names or b["metadata"]["name"] in wanted.names)
+    return sorted((_listed(b, outlooks) for b in chosen), key=lambda j: (j.namespace, j.name))
+
+
+def _with_pods(job: ListedJob, startups: dict[str, Startup]) -> ListedJob:
+    workload = job.progress.workload
+    return replace(job, startup=startups.get(workload.uid)) if workload else job
 
 
 async def _outlooks(kube: KubeClient, now: Instant) -> dict[str, Outlook]:
@@ -72,8 +118,10 @@ async def _outlooks(kube: KubeClient, now: Instant) -> dict[str, Outlook]:
     return {zone.name: outlook_of(zone, now) for zone in zones}
 
 
-async def _collected(kube: KubeClient, kind: Any, namespace: str | None) -> list[Object]:
-    return [body async for body in kube.list(kind, namespace)]
+async def _collected(
+    kube: KubeClient, kind: Kind, namespace: str | None, selector: str = ""
+) -> list[Object]:
+    return [body async for body in kube.list(kind, namespace, selector=selector)]
 
 
 def _listed(body: Object, outlooks: dict[str, Outlook]) -> ListedJob:
@@ -97,6 +145,11 @@ def _listed(body: Object, outlooks: dict[str, Outlook]) -> ListedJob:
     )
 
 
+def header(*, namespaced: bool, wide: bool) -> list[str]:
+    """The names of the columns of `row`."""
+    return [*(["NAMESPACE"] if namespaced else []), *HEADER, *(WIDE_HEADER if wide else ())]
+
+
 def row(job: ListedJob, now: Instant, *, namespaced: bool, wide: bool) -> list[str]:
     """The cells of one job.
 
@@ -106,7 +159,7 @@ def row(job: ListedJob, now: Instant, *, namespaced: bool, wide: bool) -> list[s
     cells = [
         job.name,
         job.standing.state.value,
-        job.standing.reason or MISSING,
+        job.standing.cause or MISSING,
         relative(job.start, now) if job.start else MISSING,
         job.zone_name or MISSING,
         _now_and_limit(job),
@@ -137,10 +190,11 @@ def _now_and_limit(job: ListedJob) -> str:
 
 def document(jobs: list[ListedJob]) -> dict[str, Any]:
     """What `-o json` and `-o yaml` print; the keys are described in docs/cli.md."""
-    return {"items": [_item(job) for job in jobs]}
+    return {"items": [item(job) for job in jobs]}
 
 
-def _item(job: ListedJob) -> dict[str, Any]:
+def item(job: ListedJob) -> dict[str, Any]:
+    """One job, for programs."""
     status, signal = job.status, job.outlook.current if job.outlook else None
     return {
         "namespace": job.namespace,
@@ -148,6 +202,7 @@ def _item(job: ListedJob) -> dict[str, Any]:
         "state": job.standing.state.value,
         "reason": job.standing.reason or None,
         "message": job.standing.message or None,
+        "pods": pods_document(job.startup),
         "zone": job.zone_name,
         "plannedStartTime": status.plan.start_time if status.plan else None,
         "releasedTime": status.released_time,
@@ -156,6 +211,17 @@ def _item(job: ListedJob) -> dict[str, Any]:
         "milligramsPerKWh": signal.intensity if isinstance(signal, Signal) else None,
         "maxGramsPerKWh": job.max_grams_per_kwh,
         **used(status),
+    }
+
+
+def pods_document(startup: Startup | None) -> dict[str, Any] | None:
+    """How far the pods are; null while there is no reason to look, and without the right to."""
+    if startup is None:
+        return None
+    return {
+        "ready": startup.ready,
+        "reason": startup.reason or None,
+        "message": startup.message or None,
     }
 
 

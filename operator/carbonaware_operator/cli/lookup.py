@@ -1,10 +1,12 @@
 """One job as the API server has it, with its child Job, made into what the planner decides on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from carbonaware_operator.api.job import CarbonAwareJobStatus
-from carbonaware_operator.api.reasons import ConditionType, HoldReason
+from carbonaware_operator.api.reasons import ConditionType, HoldReason, Label
 from carbonaware_operator.cli.errors import CommandError
+from carbonaware_operator.cli.pods import startups
+from carbonaware_operator.cli.startup import Startup
 from carbonaware_operator.cluster.kube import (
     CARBON_AWARE_JOBS,
     CARBON_ZONES,
@@ -19,6 +21,7 @@ from carbonaware_operator.planning.progress import Progress
 from carbonaware_operator.quantities.instants import parse_instant
 from carbonaware_operator.store.children import child_name
 from carbonaware_operator.store.jobs import JobRecord, JobStore
+from carbonaware_operator.store.status import progress_of
 from carbonaware_operator.store.zones import ZoneRecord, zone_record
 
 
@@ -27,11 +30,13 @@ class FoundJob:
     """A CarbonAwareJob and its child Job.
 
     pods: how many pods of the child are active, succeeded and failed; empty without child.
+    startup: how far they are; None where that does not matter or may not be read.
     """
 
     record: JobRecord
     status: CarbonAwareJobStatus
     pods: dict[str, int]
+    startup: Startup | None = None
 
 
 async def find_job(kube: KubeClient, namespace: str, name: str) -> FoundJob:
@@ -41,16 +46,33 @@ async def find_job(kube: KubeClient, namespace: str, name: str) -> FoundJob:
     """
     body = await _existing(kube, CARBON_AWARE_JOBS, namespace, name)
     if body is None:
-        raise CommandError(
-            f"there is no CarbonAwareJob {namespace}/{name};"
-            " `kubectl carbonaware list -A` shows all"
-        )
+        raise no_such_job(namespace, name)
     child = await _existing(kube, JOBS, namespace, child_name(name, body["metadata"]["uid"]))
     try:
         status = CarbonAwareJobStatus.model_validate(body.get("status") or {})
         return FoundJob(_record(body, status, child), status, _pods(child))
     except ValueError as error:
         raise unreadable(f"CarbonAwareJob {namespace}/{name}") from error
+
+
+async def find_with_pods(kube: KubeClient, namespace: str, name: str) -> FoundJob:
+    """The same, with how far its pods are. Raises CommandError, ApiError."""
+    job = await find_job(kube, namespace, name)
+    child = job.record.child
+    if child is None:
+        return job
+    mine = f"{Label.JOB_UID}={job.record.uid}"
+    found = await startups(kube, namespace, [child.uid], selector=mine)
+    return replace(job, startup=found.get(child.uid) if found else None)
+
+
+def progress_in(body: Object) -> Progress:
+    """How far the operator says that a job has come. Raises CommandError."""
+    try:
+        return progress_of(CarbonAwareJobStatus.model_validate(body.get("status") or {}))
+    except ValueError as error:
+        metadata = body["metadata"]
+        raise unreadable(f"CarbonAwareJob {metadata['namespace']}/{metadata['name']}") from error
 
 
 async def find_zone(kube: KubeClient, name: str) -> ZoneRecord | None:
@@ -60,6 +82,14 @@ async def find_zone(kube: KubeClient, name: str) -> ZoneRecord | None:
         return zone_record(body) if body else None
     except ValueError as error:
         raise unreadable(f"CarbonZone {name}") from error
+
+
+def no_such_job(namespace: str, name: str) -> CommandError:
+    """There is no job of that name."""
+    where = f"{namespace}/{name}" if namespace else name
+    return CommandError(
+        f"there is no CarbonAwareJob {where}; `kubectl carbonaware list -A` shows all"
+    )
 
 
 def unreadable(subject: str) -> CommandError:

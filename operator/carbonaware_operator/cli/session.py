@@ -3,28 +3,19 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from kubernetes.aio.config import ConfigException
 from kubernetes.aio.config.kube_config import list_kube_config_contexts
 
-from carbonaware_operator.cli.errors import UnreachableError, of_api
+from carbonaware_operator.cli.errors import CommandError, UnreachableError
+from carbonaware_operator.cli.options import Target
 from carbonaware_operator.cluster.kube import ApiError, KubeClient, connect
 
 T = TypeVar("T")
 
 _SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Which cluster, as whom, and in which namespace."""
-
-    kubeconfig: str | None = None
-    context: str | None = None
-    namespace: str | None = None
 
 
 def run(target: Target, command: Callable[[KubeClient, str], Awaitable[T]]) -> T:
@@ -45,6 +36,8 @@ def run(target: Target, command: Callable[[KubeClient, str], Awaitable[T]]) -> T
 async def _connected(target: Target, command: Callable[[KubeClient, str], Awaitable[T]]) -> T:
     kubeconfig = target.kubeconfig or os.environ.get("KUBECONFIG") or None
     api = await connect(target.kubeconfig, target.context)
+    if target.user:
+        api.set_default_header("Impersonate-User", target.user)
     try:
         namespace = target.namespace or _namespace_of(kubeconfig, target.context)
         return await command(KubeClient(api), namespace)
@@ -61,3 +54,17 @@ def _namespace_of(kubeconfig: str | None, context: str | None) -> str:
         return account.read_text().strip() if account.exists() else "default"
     chosen = next((c for c in contexts if c["name"] == context), current)
     return str(chosen["context"].get("namespace") or "default")
+
+
+def of_api(error: ApiError) -> CommandError:
+    """What an error of the API server means to a user."""
+    message = " ".join(error.message.split())
+    if error.status == 0:
+        return UnreachableError(f"{message}; check --kubeconfig and --context")
+    if error.status == 401:
+        return CommandError("the cluster does not know you: log in to it again")
+    if error.status == 403:
+        return CommandError(f"{message}; ask the cluster's administrator for this right")
+    if error.status == 404:
+        return CommandError("the cluster does not know CarbonAwareJobs: install carbonaware there")
+    return CommandError(message)

@@ -1,8 +1,14 @@
 """Durations and instants in words, as seen from now."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from carbonaware_operator.quantities.instants import Instant, format_instant
+
+
+def now() -> Instant:
+    """The instant as which everything that a command shows is seen."""
+    return datetime.now(UTC)
+
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 

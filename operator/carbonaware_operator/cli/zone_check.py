@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 from carbonaware_operator.api.sources import SignalKind, Source
 from carbonaware_operator.cli.errors import CommandError
@@ -66,6 +67,25 @@ def _ask(source: Source, created: Instant, texts: dict[str, str]) -> Access:
     return asked.check()
 
 
+def document(checks: list[Check]) -> dict[str, Any]:
+    """What `-o json` and `-o yaml` print; the keys are described in docs/cli.md."""
+    return {
+        "items": [
+            {
+                "field": check.field,
+                "type": check.source.type.value,
+                "signal": signal_of(check.source).value,
+                "ok": check.error is None,
+                "reason": check.error.reason.value if check.error else None,
+                "message": str(check.error) if check.error else None,
+                "allowed": list(check.access.allowed) if check.access else [],
+                "limits": list(check.access.limits) if check.access else [],
+            }
+            for check in checks
+        ]
+    }
+
+
 def print_check(check: Check) -> None:
     """Write what came of asking one source, a line for each thing it may do or lacks."""
     kind = signal_of(check.source).value.lower()
@@ -73,6 +93,6 @@ def print_check(check: Check) -> None:
     if check.error:
         print_line(f"  fails   {check.error.reason}: {check.error}")
     for phrase in check.access.allowed if check.access else ():
-        print_line(f"  may     {phrase}")
+        print_line(f"  ok      {phrase}")
     for phrase in check.access.limits if check.access else ():
         print_line(f"  limit   {phrase}")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from carbonaware_operator.api.reasons import SignalReason
-from carbonaware_operator.cli.jobs import listed_jobs
+from carbonaware_operator.cli.jobs import Wanted, listed_jobs
 from carbonaware_operator.cli.lookup import unreadable
 from carbonaware_operator.cli.outlooks import (
     fallback_of,
@@ -25,6 +25,7 @@ from carbonaware_operator.quantities.instants import Instant, parse_instant
 from carbonaware_operator.store.zones import ZoneRecord, zone_record
 
 HEADER = ("NAME", "gCO2e/kWh", "NEXT 24 H", "SOURCE", "FRESH", "REASON", "AGE", "JOBS HELD")
+WIDE_HEADER = ("FORECAST ERROR", "FALLBACK", "PRICE/kWh")
 
 _BARS = "▁▂▃▄▅▆▇█"
 _UNKNOWN_HOUR = "·"
@@ -76,7 +77,7 @@ async def listed_zones(kube: KubeClient, now: Instant) -> list[ListedZone]:
 async def _held(kube: KubeClient, now: Instant) -> Counter[str] | None:
     """Held jobs by zone; None for users who may list only their own namespaces."""
     try:
-        jobs = await listed_jobs(kube, None, now)
+        jobs = await listed_jobs(kube, Wanted(namespace=None), now)
     except ApiError as error:
         if error.status == 403:
             return None
@@ -85,10 +86,13 @@ async def _held(kube: KubeClient, now: Instant) -> Counter[str] | None:
     return Counter(j.zone_name for j in jobs if j.zone_name and j.standing.state in waiting)
 
 
-def row(listed: ListedZone) -> list[str]:
-    """The cells of one zone; the fallback value, marked by a tilde, while nothing is fresh."""
+def row(listed: ListedZone, *, wide: bool = False) -> list[str]:
+    """The cells of one zone; the fallback value, marked by a tilde, while nothing is fresh.
+
+    wide: end with the cells of `WIDE_HEADER`.
+    """
     current = listed.zone.status.current
-    return [
+    cells = [
         listed.zone.name,
         _intensity(listed),
         sparkline(listed.expected),
@@ -97,6 +101,17 @@ def row(listed: ListedZone) -> list[str]:
         listed.reason or MISSING,
         span(listed.now - parse_instant(current.observed_time)) if current else MISSING,
         "?" if listed.held is None else str(listed.held),
+    ]
+    return cells + _wide(listed) if wide else cells
+
+
+def _wide(listed: ListedZone) -> list[str]:
+    status = listed.zone.status
+    error, price = status.forecast_error_percent, status.current_price
+    return [
+        MISSING if error is None else f"{error} %",
+        f"{grams(listed.fallback.intensity)} ({listed.fallback.level.value})",
+        f"{price.micros_per_kwh / 1e6:.4f} {price.currency}" if price else MISSING,
     ]
 
 

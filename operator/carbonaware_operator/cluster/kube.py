@@ -22,6 +22,8 @@ APPLY = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 REQUEST_TIMEOUT_SECONDS = 20.0
+WATCH_SECONDS = 300
+"""After so long the API server ends a watch; whoever still wants it lists and watches again."""
 
 
 class ApiError(Exception):
@@ -63,6 +65,7 @@ class Kind:
 CARBON_AWARE_JOBS = Kind(API_VERSION, "carbonawarejobs")
 CARBON_ZONES = Kind(API_VERSION, "carbonzones", namespaced=False)
 JOBS = Kind("batch/v1", "jobs")
+PODS = Kind("v1", "pods")
 SECRETS = Kind("v1", "secrets")
 CONFIG_MAPS = Kind("v1", "configmaps")
 EVENTS = Kind("events.k8s.io/v1", "events")
@@ -92,22 +95,57 @@ class KubeClient:
         headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = content_type
+        return _object(await self._text(method, path, query, headers, body))
+
+    async def text(self, path: str) -> bytes:
+        """What a path answers that is no object, such as a page behind the proxy of a pod."""
+        return await self._text("GET", path, None, {"Accept": "text/plain"}, None)
+
+    async def _text(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        headers: dict[str, str],
+        body: Object | None,
+    ) -> bytes:
         try:
-            serialized = await self._api.param_serialize(
+            answer = await self._send(
                 method,
                 path,
-                query_params=list((query or {}).items()),
-                header_params=headers,
-                body=body,
-                auth_settings=["BearerToken"],
+                query,
+                headers,
+                body,
+                limit=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
             )
-            answer = await self._api.call_api(*serialized, _request_timeout=REQUEST_TIMEOUT_SECONDS)
             text = await answer.read()
         except (OSError, TimeoutError, aiohttp.ClientError) as error:
-            raise ApiError(0, "Unreachable", f"API server does not answer: {error}") from error
+            raise _unreachable(error) from error
         if answer.status >= 400:
             raise _refusal(answer.status, text)
-        return _object(text)
+        return text
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        headers: dict[str, str],
+        body: Object | None,
+        *,
+        limit: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        serialized = await self._api.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        answer = await self._api.call_api(*serialized, _request_timeout=limit)
+        response: aiohttp.ClientResponse = answer.response
+        return response
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
         """One object."""
@@ -159,13 +197,18 @@ class KubeClient:
         namespace: str | None = None,
         *,
         selector: str = "",
+        fields: str = "",
         only_metadata: bool = False,
     ) -> AsyncIterator[Object]:
-        """All objects of a kind, in chunks of 500 behind the scenes."""
+        """All objects of a kind, in chunks of 500 behind the scenes.
+
+        selector: of labels; fields: a field selector.
+        """
         accept = METADATA_LIST if only_metadata else "application/json"
+        query = {"limit": "500", "labelSelector": selector, "fieldSelector": fields}
         token = ""
         while True:
-            query = {"limit": "500", "continue": token, "labelSelector": selector}
+            query["continue"] = token
             page = await self.request(
                 "GET",
                 kind.path(namespace),
@@ -177,6 +220,43 @@ class KubeClient:
             token = page["metadata"].get("continue", "")
             if not token:
                 return
+
+    async def version(self, kind: Kind, namespace: str | None) -> str:
+        """The resourceVersion of a collection now: a watch from it misses nothing."""
+        page = await self.request(
+            "GET", kind.path(namespace), query={"limit": "1"}, accept=METADATA_LIST
+        )
+        return str(page["metadata"].get("resourceVersion", ""))
+
+    async def watch(
+        self, kind: Kind, namespace: str | None, version: str, *, fields: str = ""
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """Type and object of each change since a resourceVersion, until the API server ends it."""
+        query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
+        if fields:
+            query["fieldSelector"] = fields
+        limit = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT_SECONDS)
+        headers = {"Accept": "application/json"}
+        try:
+            answer = await self._send(
+                "GET", kind.path(namespace), query, headers, None, limit=limit
+            )
+            async with answer:
+                if answer.status >= 400:
+                    raise _refusal(answer.status, await answer.read())
+                async for line in answer.content:
+                    event = _object(line)
+                    if event.get("type") == "ERROR":
+                        raise _refusal(
+                            event["object"].get("code", 500), json.dumps(event["object"])
+                        )
+                    yield event["type"], event["object"]
+        except (OSError, TimeoutError, aiohttp.ClientError) as error:
+            raise _unreachable(error) from error
+
+
+def _unreachable(error: Exception) -> ApiError:
+    return ApiError(0, "Unreachable", f"API server does not answer: {error}")
 
 
 def _object(text: bytes | str) -> Object:

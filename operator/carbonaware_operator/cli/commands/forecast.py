@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from carbonaware_operator.cli.errors import CommandError
-from carbonaware_operator.cli.output import print_document, print_table
+from carbonaware_operator.cli.output import DOCUMENTS, print_document, print_table
 from carbonaware_operator.cli.traces import INTENSITY, PRICE, read_trace
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _time_zone(_context: click.Context, _parameter: click.Parameter, name: str) 
 @click.option(
     "-o",
     "--output",
-    type=click.Choice(("table", "json")),
+    type=click.Choice(("table", "json", "yaml")),
     default="table",
     show_default=True,
     help="Form of the output.",
@@ -117,7 +117,7 @@ def backtest_(
     started = time.perf_counter()
     found = _backtested(history, model, test_hours, horizon)
     seconds = time.perf_counter() - started
-    if output == "json":
+    if output in DOCUMENTS:
         print_document(document(model, found, seconds), output)
     else:
         print_table(HEADER, rows(model, found))
@@ -179,7 +179,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
 
 def document(model: str, found: "Backtest", seconds: float) -> dict[str, Any]:
-    """What `-o json` prints; the keys are described in docs/forecasting.md."""
+    """What `-o json` and `-o yaml` print; the keys are described in docs/forecasting.md."""
     return {
         "model": model,
         "origins": len(found.forecasts),
