@@ -161,9 +161,10 @@ def _selected(answer: Object, query: dict[str, str]) -> Object:
 
 def _matches(item: Object, query: dict[str, str]) -> bool:
     labels = item["metadata"].get("labels") or {}
-    name, _, value = query.get("labelSelector", "").partition("=")
-    if name and (name not in labels or (value and labels[name] != value)):
-        return False
+    for wanted in filter(None, query.get("labelSelector", "").split(",")):
+        name, _, value = wanted.partition("=")
+        if name not in labels or (value and labels[name] != value):
+            return False
     field, _, value = query.get("fieldSelector", "").partition("=")
     return field != "metadata.name" or item["metadata"]["name"] == value
 

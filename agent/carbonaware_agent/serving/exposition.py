@@ -169,6 +169,7 @@ def _agent_rows(snapshot: Snapshot, health: AgentHealth) -> dict[Family, Iterabl
         families.GAPS: [(*key, str(count)) for key, count in snapshot.gaps.items()],
         families.MODEL_ERROR: [(*key, str(error)) for key, error in health.model_errors.items()],
         families.BUILD_INFO: [(__version__, "1")],
+        families.PAGE_TIMESTAMP: [(_decimal(snapshot.wall_us, digits=3),)],
     }
 
 

@@ -158,6 +158,12 @@ SAMPLE_TIMESTAMP = Family(
     ("node",),
     "Unix time of the snapshot that is shown.",
 )
+PAGE_TIMESTAMP = Family(
+    SAMPLE_TIMESTAMP.name,
+    "gauge",
+    (),
+    "Unix time of the snapshot that is shown.",
+)
 ACCOUNTING_PERIOD = Family(
     "carbonaware_agent_accounting_period_seconds",
     "gauge",
@@ -197,5 +203,6 @@ METRICS = (
     GAPS,
     MODEL_ERROR,
     BUILD_INFO,
+    PAGE_TIMESTAMP,
 )
 ACCOUNTING = (SAMPLE_TIMESTAMP, ACCOUNTING_PERIOD, NODES_OWNER_ENERGY, OWNER_MARK)

@@ -27,6 +27,7 @@ COMMANDS = {
         "Stop a job, started or not, until it is resumed.",
     ),
     "resume": ("changes:resume", "Let a job go on after `hold` or `suspend`."),
+    "top": ("top:top", "Show power, energy and emissions now."),
     "zones": ("zones:zones_", "List grid zones and their intensity now."),
     "forecast": ("forecast:forecast", "Forecast the grid from its own history."),
     "completion": ("completion:completion", "Print the script that completes commands in a shell."),

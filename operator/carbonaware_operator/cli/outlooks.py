@@ -1,11 +1,19 @@
 """What the cluster shows of a zone, as the outlook that decide() takes."""
 
+from dataclasses import dataclass
+
 from carbonaware_operator.api.reasons import SignalReason
 from carbonaware_operator.api.schema import Condition
 from carbonaware_operator.api.zone import CurrentIntensity
 from carbonaware_operator.grid.fallback import FallbackIntensity, Known, fallback_intensity
 from carbonaware_operator.planning.outlook import Fallback, Missing, Outlook, Signal
-from carbonaware_operator.quantities.emissions import MilligramsPerKWh
+from carbonaware_operator.quantities.emissions import (
+    PUE_MILLI_NONE,
+    MicrogramsCO2e,
+    MilligramsPerKWh,
+    operational_emissions,
+)
+from carbonaware_operator.quantities.energy import MICROJOULES_PER_JOULE, Microjoules
 from carbonaware_operator.quantities.instants import Instant, parse_instant
 from carbonaware_operator.store.zones import ZoneRecord
 
@@ -58,6 +66,27 @@ def intensity_in_effect(outlook: Outlook) -> MilligramsPerKWh:
     """The current intensity, or the one that stands in for it."""
     current = outlook.current
     return current.intensity if isinstance(current, Signal) else outlook.fallback.intensity
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The grid that energy is priced with; fallback: its intensity only stands in."""
+
+    zone: str
+    intensity: MilligramsPerKWh
+    fallback: bool
+    pue_milli: int = PUE_MILLI_NONE
+
+    def emissions(self, joules: float) -> MicrogramsCO2e:
+        """What energy emits at the intensity of now."""
+        energy = Microjoules(round(joules * MICROJOULES_PER_JOULE))
+        return operational_emissions(energy, self.intensity, self.pue_milli)
+
+
+def grid_of(outlook: Outlook, pue_milli: int | None) -> Grid:
+    """The grid of a zone."""
+    fallback = not isinstance(outlook.current, Signal)
+    return Grid(outlook.zone, intensity_in_effect(outlook), fallback, pue_milli or PUE_MILLI_NONE)
 
 
 def grams(intensity: MilligramsPerKWh) -> str:

@@ -10,10 +10,13 @@ from carbonaware_operator.api.reasons import SignalReason
 from carbonaware_operator.cli.jobs import Wanted, listed_jobs
 from carbonaware_operator.cli.lookup import unreadable
 from carbonaware_operator.cli.outlooks import (
+    Grid,
     fallback_of,
     freshness,
     grams,
+    grid_of,
     not_fresh_reason,
+    outlook_of,
 )
 from carbonaware_operator.cli.output import MISSING
 from carbonaware_operator.cli.states import State
@@ -72,6 +75,19 @@ async def listed_zones(kube: KubeClient, now: Instant) -> list[ListedZone]:
     held = await _held(kube, now)
     counted = (ListedZone(z, None if held is None else held[z.name], now) for z in zones)
     return sorted(counted, key=lambda listed: listed.zone.name)
+
+
+async def grids(kube: KubeClient, now: Instant) -> dict[str, Grid]:
+    """What energy is priced with now, by zone; empty for users who may not read zones."""
+    try:
+        zones = [zone_record(body) async for body in kube.list(CARBON_ZONES)]
+    except ValueError as error:
+        raise unreadable("a CarbonZone") from error
+    except ApiError as error:
+        if error.status == 403:
+            return {}
+        raise
+    return {zone.name: grid_of(outlook_of(zone, now), zone.spec.pue_milli) for zone in zones}
 
 
 async def _held(kube: KubeClient, now: Instant) -> Counter[str] | None:
