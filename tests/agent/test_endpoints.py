@@ -104,6 +104,7 @@ class TestMetrics:
             "carbonaware_agent_gaps_total",
             "carbonaware_agent_model_error_ratio",
             "carbonaware_agent_build_info",
+            "carbonaware_agent_sample_timestamp_seconds",
         } == found.keys()
         assert all(family.documentation for family in found.values())
 

@@ -30,7 +30,7 @@ def running(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Stack]
 @pytest.fixture
 def kubectl_carbonaware(running: Stack) -> Plugin:
     """Run the plugin through kubectl, in the test's namespace unless told otherwise."""
-    environment = running.cluster.kubectl_environment()
+    environment = os.environ | running.cluster.kubectl_environment()
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
 
     def call(*arguments: str) -> "subprocess.CompletedProcess[str]":

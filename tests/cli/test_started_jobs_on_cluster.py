@@ -32,7 +32,7 @@ def running(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Stack]
 @pytest.fixture
 def plugin(running: Stack) -> Plugin:
     """The plugin in the test's namespace, without kubectl before it."""
-    environment = running.cluster.kubectl_environment() | {"PATH": os.environ["PATH"]}
+    environment = os.environ | running.cluster.kubectl_environment()
     program = console_script("kubectl-carbonaware")
 
     def call(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -14,25 +14,29 @@ from carbonaware_operator.cli.complete import VARIABLE
 from carbonaware_operator.cli.options import EXIT_CODES
 
 COMMANDS = {
-    "list": ("jobs:list_", "List jobs and what they wait for."),
-    "explain": ("explain:explain", "Say why a job is not running."),
-    "wait": ("wait:wait", "Wait until a job has started or ended."),
-    "release": ("changes:release", "Start a job now, whatever the grid."),
+    "list": ("commands.jobs:list_", "List jobs and what they wait for."),
+    "explain": ("commands.explain:explain", "Say why a job is not running."),
+    "wait": ("commands.wait:wait", "Wait until a job has started or ended."),
+    "release": ("commands.changes:release", "Start a job now, whatever the grid."),
     "hold": (
-        "changes:hold",
+        "commands.changes:hold",
         "Keep a job from starting until it is resumed.",
     ),
     "suspend": (
-        "changes:suspend",
+        "commands.changes:suspend",
         "Stop a job, started or not, until it is resumed.",
     ),
-    "resume": ("changes:resume", "Let a job go on after `hold` or `suspend`."),
-    "top": ("top:top", "Show power, energy and emissions now."),
-    "zones": ("zones:zones_", "List grid zones and their intensity now."),
-    "forecast": ("forecast:forecast", "Forecast the grid from its own history."),
-    "completion": ("completion:completion", "Print the script that completes commands in a shell."),
+    "resume": ("commands.changes:resume", "Let a job go on after `hold` or `suspend`."),
+    "top": ("commands.top:top", "Show power, energy and emissions now."),
+    "zones": ("commands.zones:zones_", "List grid zones and their intensity now."),
+    "simulate": ("simulate:simulate_", "Say when the jobs of FILE would start, without a cluster."),
+    "forecast": ("commands.forecast:forecast", "Forecast the grid from its own history."),
+    "completion": (
+        "commands.completion:completion",
+        "Print the script that completes commands in a shell.",
+    ),
 }
-"""Name -> module below `cli.commands` and what it is called there; the line in the help."""
+"""Name -> module below `cli` and what it is called there; the line in the help."""
 
 
 class LazyGroup(click.Group):
@@ -58,7 +62,7 @@ class LazyGroup(click.Group):
 def loaded(name: str) -> click.Command:
     """Import a command."""
     module, _, attribute = COMMANDS[name][0].partition(":")
-    found: Any = import_module(f"carbonaware_operator.cli.commands.{module}")
+    found: Any = import_module(f"carbonaware_operator.cli.{module}")
     command: click.Command = getattr(found, attribute)
     return command
 
