@@ -148,9 +148,11 @@ def _unknown(command: click.Command, words: list[str]) -> str:
     """The first word that a command line of click does not know; empty if it knows all."""
     for word in words:
         if isinstance(command, click.Group) and not word.startswith("-"):
-            if word not in command.commands:
+            try:
+                _, found, _ = command.resolve_command(click.Context(command), [word])
+            except click.UsageError:
                 return f"no command {word}"
-            command = command.commands[word]
+            command = found or command
         options = {o for p in command.params for o in p.opts} | {"-h", "--help", "--version"}
         if word.startswith("-") and word.partition("=")[0] not in options:
             return f"no option {word}"

@@ -92,8 +92,7 @@ def top(
     they run and for six hours after. EMISSIONS and AN HOUR are that energy and that power at the
     grid's intensity of now: an estimate. What a job emitted in the hours it ran in is in `list`.
 
-    Agents are read through the API server, which needs the right `get pods/proxy` in the operator's
-    namespace.
+    Agents are read through the API server: it needs `get pods/proxy` in the operator's namespace.
     """
     if all_namespaces and namespace:
         raise click.UsageError("-A and -n exclude each other")
