@@ -8,7 +8,18 @@ import yaml
 from carbonaware_operator.api import admission, rights
 from carbonaware_operator.cluster.agents import PORT_NAME
 from carbonaware_operator.cluster.zones import archive_name
-from chart_builders import CASES, CHART, NAMESPACE, ZONE, RefusedError, objects, one, pod_of
+from chart_builders import (
+    CASES,
+    CHART,
+    NAMESPACE,
+    ZONE,
+    RefusedError,
+    objects,
+    one,
+    pod_of,
+    text_of,
+)
+from testbed.locations import cache_folder
 
 POD_KINDS = ("Deployment", "DaemonSet", "Job", "Pod")
 # What the agent may see of a node, and nothing else: docs/gpus.md, docs/energy-and-emissions.md.
@@ -285,6 +296,18 @@ def _selects(selector, labels):
 
 
 class TestWhole:
+    @pytest.mark.slow
+    @pytest.mark.parametrize("case", CASES)
+    def test_is_the_same_with_helm_3(self, case):
+        """Both majors are supported; `make install-check` builds the older one."""
+        built = sorted(cache_folder().glob("helm3-*/bin/helm"))
+        if not built:
+            pytest.skip("Helm 3 has not been built on this machine")
+
+        text = text_of(CASES[case], program=built[-1])
+
+        assert objects(case) == [each for each in yaml.safe_load_all(text) if each]
+
     def test_looks_nothing_up_in_a_cluster(self):
         """`helm template` and GitOps tools render without one."""
         used = [

@@ -1,0 +1,88 @@
+"""What an installation runs once; the hook before an uninstall is tried in tests/chart."""
+
+import asyncio
+
+import pytest
+
+from builders import NOON
+from carbonaware_operator.api.schema import CRD_NAMES
+from carbonaware_operator.cluster.kube import CARBON_AWARE_JOBS, CRDS
+from carbonaware_operator.hooks.await_crds import await_crds
+from carbonaware_operator.hooks.held_job import a_suspended_job, see_it_held
+from carbonaware_operator.hooks.session import HookError
+from fakes import FakeKube, ManualClock, settle
+
+PLACE = (CARBON_AWARE_JOBS, "carbon", "probe")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Time that the test moves."""
+    return ManualClock(NOON)
+
+
+@pytest.fixture
+def kube() -> FakeKube:
+    """An API server without anything."""
+    return FakeKube()
+
+
+def operator_says(kube: FakeKube, status: str, reason: str) -> None:
+    """The operator's word on the job that is there."""
+    condition = {"type": "Released", "status": status, "reason": reason, "message": "held"}
+    kube.put(*PLACE[:2], kube.stored(*PLACE) | {"status": {"conditions": [condition]}})
+
+
+class TestHeldJob:
+    async def test_passes_once_the_operator_says_that_the_job_is_held(self, kube, clock):
+        """The reason is shown, and nothing stays behind."""
+        test = asyncio.create_task(see_it_held(kube, clock, "carbon", "probe"))
+        await settle()
+        operator_says(kube, "False", "SuspendedByUser")
+        await clock.advance(1)
+
+        assert "the job was held: Released=False, reason SuspendedByUser: held" == await test
+        assert kube.stored(*PLACE) is None
+
+    @pytest.mark.parametrize(
+        ("status", "reason"), [("True", "Immediate"), ("False", "InvalidWorkload")]
+    )
+    async def test_fails_if_the_job_is_anything_else(self, kube, clock, status, reason):
+        """A job that was released, or that is refused, is no proof of an installation."""
+        test = asyncio.create_task(see_it_held(kube, clock, "carbon", "probe"))
+        await settle()
+        operator_says(kube, status, reason)
+        await clock.advance(1)
+
+        with pytest.raises(HookError, match=f"Released={status}, reason {reason}"):
+            await test
+        assert kube.stored(*PLACE) is None
+
+    async def test_fails_after_a_minute_without_a_word(self, kube, clock):
+        """As when the operator does not run; the job is removed all the same."""
+        test = asyncio.create_task(see_it_held(kube, clock, "carbon", "probe"))
+        await clock.advance(62)
+
+        with pytest.raises(HookError, match="said nothing of CarbonAwareJob carbon/probe"):
+            await test
+        assert kube.stored(*PLACE) is None
+
+    def test_needs_no_zone(self):
+        """The user's own hold comes before every other reason."""
+        assert {"suspend", "jobTemplate"} == set(a_suspended_job("probe")["spec"])
+
+
+class TestAwaitCrds:
+    async def test_waits_until_each_is_established(self, kube, clock):
+        """A definition that was only accepted does not serve objects yet."""
+        waiting = asyncio.create_task(await_crds(kube, clock))
+        established = {"type": "Established", "status": "True"}
+        for name in CRD_NAMES:
+            kube.put(CRDS, None, {"metadata": {"name": name}})
+            await clock.advance(1)
+            assert not waiting.done()
+            ready = {"status": {"conditions": [established]}}
+            kube.put(CRDS, None, {"metadata": {"name": name}} | ready)
+            await clock.advance(1)
+
+        assert ", ".join(CRD_NAMES) in await waiting
