@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from deploy.chart.values import Entry
 
@@ -22,16 +21,18 @@ def rendered(entries: Sequence[Entry]) -> str:
 
 def _section(top: Entry, entries: Sequence[Entry]) -> list[str]:
     head = ["", f"### {top.path[0]}", "", *([top.text, ""] if top.is_group else [])]
-    rows = [_row(entry) for entry in entries if not entry.is_group]
+    rows = [_row(entry) for entry in entries if not entry.is_group or entry is not top]
     return [*head, "| value | default | |", "| --- | --- | --- |", *rows]
 
 
 def _row(entry: Entry) -> str:
-    default = "**required**" if entry.required else f"`{_shown(entry.default)}`"
+    default = "**required**" if entry.required else _shown(entry)
     text = entry.text.replace("|", "\\|")
     return f"| `{'.'.join(entry.path)}` | {default} | {text} |"
 
 
-def _shown(default: Any) -> str:
-    text = json.dumps(default)
-    return text if len(text) <= _LONGEST_DEFAULT else "see values.yaml"
+def _shown(entry: Entry) -> str:
+    if entry.is_group:
+        return ""
+    text = json.dumps(entry.default)
+    return f"`{text}`" if len(text) <= _LONGEST_DEFAULT else "see values.yaml"
