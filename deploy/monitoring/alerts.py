@@ -89,6 +89,15 @@ ALERTS = (
         "The energy of its node reaches jobs late; from counters nothing is lost.",
     ),
     Alert(
+        name="CarbonAwareAdmissionPolicyNotBound",
+        severity=Severity.WARNING,
+        expr="max by (policy) (carbonaware_admission_policy_bound) == 0",
+        hold="15m",
+        summary="Admission policy {{ $labels.policy }} guards nothing",
+        description="The policy {{ $labels.policy }} is missing, not bound, or about another "
+        "account. What it forbids is allowed until it is applied again.",
+    ),
+    Alert(
         name="CarbonAwareModelErrorHigh",
         severity=Severity.INFO,
         expr="count by (source) "

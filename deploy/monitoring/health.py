@@ -66,6 +66,15 @@ _DECIDING = Row(
         ),
     ),
 )
+_GUARDED = Panel(
+    "Admission policies",
+    "Is each policy bound (1), or does it guard nothing (0)?",
+    Shape.BARS,
+    Unit.COUNT,
+    (Query("max by (policy) (carbonaware_admission_policy_bound)", "{{policy}}"),),
+    "runbooks/CarbonAwareAdmissionPolicyNotBound.md",
+    width=8,
+)
 _WRITING = Row(
     "API server",
     (
@@ -76,6 +85,7 @@ _WRITING = Row(
             Unit.PER_SECOND,
             (_rate("carbonaware_writes_total", "kind", "result"),),
             "metrics-operator.md",
+            width=8,
         ),
         Panel(
             "Time of a write",
@@ -84,7 +94,9 @@ _WRITING = Row(
             Unit.SECONDS,
             (_quantile(0.99, "carbonaware_write_duration_seconds", "kind"),),
             "metrics-operator.md",
+            width=8,
         ),
+        _GUARDED,
     ),
 )
 _ASKING = Row(
