@@ -3,7 +3,7 @@
 From a shell::
 
     python -m testbed deps            # Debian packages for a real node (asks for root)
-    python -m testbed up              # compile once (6 minutes), then start in seconds
+    python -m testbed up              # compile once (minutes), then start in seconds
     python -m testbed images          # build operator and agent, give them to a real node
     python -m testbed status          # what runs; -o json for programs
     python -m testbed kubectl get pods -A

@@ -1,26 +1,68 @@
 """The Kubernetes programs, compiled once from the versions that tools/*/go.mod pin.
 
-Only the first cluster on a machine waits for this (about six minutes on two cores). Each program
-is compiled beside its place and renamed into it, so an interrupted build goes on where it stopped.
+Only the first cluster on a machine waits for this. Programs are compiled beside their place and
+renamed into it; where they are kept depends on what they are made from and how.
 """
 
+import hashlib
 import os
 import re
-import subprocess
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from testbed import wheels
+from testbed.compiler import FLAGS, Build, Report
 from testbed.errors import BuildFailedError
 from testbed.locations import TOOLS, cache_folder
 from testbed.lock import exclusive
-from testbed.toolchain import go_program
 
-Report = Callable[[str], None]
 
-_TICK_SECONDS = 15
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module file of ours, which pins programs and all that they are compiled from.
+
+    title: the name users know.
+    folder: below tools/.
+    names: the Go module whose version it is called by.
+    """
+
+    title: str
+    folder: str
+    names: str
+
+    @property
+    def version(self) -> str:
+        """The version by which it is called, such as v1.36.3."""
+        return self.version_of(self.names)
+
+    def version_of(self, required: str) -> str:
+        """The version of a Go module that it requires.
+
+        Raises BuildFailedError: it requires none of that name.
+        """
+        found = re.search(
+            rf"^\s*(?:require )?{re.escape(required)} (v\S+)", self._pinned(), re.MULTILINE
+        )
+        if not found:
+            raise BuildFailedError(f"tools/{self.folder}/go.mod does not require {required}")
+        return found[1]
+
+    @property
+    def kept(self) -> Path:
+        """Where its programs belong: with another pin or other flags, another folder."""
+        recipe = "\n".join((self._pinned(), *FLAGS))
+        digest = hashlib.sha256(recipe.encode()).hexdigest()[:8]
+        return cache_folder() / f"{self.folder}-{self.version}-{digest}" / "bin"
+
+    def _pinned(self) -> str:
+        return (TOOLS / self.folder / "go.mod").read_text()
+
+
+_KUBERNETES = Module("Kubernetes", "kubernetes", "k8s.io/kubernetes")
+_KWOK_MODULE = Module("kwok", "kwok", "sigs.k8s.io/kwok")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +71,26 @@ class Tool:
 
     name: str
     package: str
-    module: str
-    folder: str
-
-    @property
-    def version(self) -> str:
-        """The version that the module file requires, such as v1.36.3."""
-        text = (TOOLS / self.folder / "go.mod").read_text()
-        found = re.search(rf"^\s*(?:require )?{re.escape(self.module)} (v\S+)", text, re.MULTILINE)
-        if not found:
-            raise BuildFailedError(f"tools/{self.folder}/go.mod does not require {self.module}")
-        return found[1]
+    module: Module
 
     @property
     def path(self) -> Path:
         """Where the compiled program belongs."""
-        return cache_folder() / f"{self.folder}-{self.version}" / "bin" / self.name
+        return self.module.kept / self.name
+
+    @property
+    def as_go_calls_it(self) -> str:
+        """The file name that the compiler gives it: the package's last element but v3."""
+        return re.sub(r"/v\d+$", "", self.package).rpartition("/")[2]
 
 
 def _kubernetes(name: str) -> Tool:
-    return Tool(name, f"k8s.io/kubernetes/cmd/{name}", "k8s.io/kubernetes", "kubernetes")
+    return Tool(name, f"k8s.io/kubernetes/cmd/{name}", _KUBERNETES)
 
 
-_ETCD = Tool("etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3", "etcd")
-_KWOK = Tool("kwok", "sigs.k8s.io/kwok/cmd/kwok", "sigs.k8s.io/kwok", "kwok")
+_SERVER = "go.etcd.io/etcd/server/v3"
+_ETCD = Tool("etcd", _SERVER, _KUBERNETES)  # the version that Kubernetes is tested with
+_KWOK = Tool("kwok", "sigs.k8s.io/kwok/cmd/kwok", _KWOK_MODULE)
 
 CONTROL_PLANE = (
     _ETCD,
@@ -66,7 +104,11 @@ REAL_NODE = (_kubernetes("kubelet"), _kubernetes("kube-proxy"))
 
 def versions() -> dict[str, str]:
     """The pinned version of Kubernetes, etcd and kwok, by name."""
-    return {tool.folder: tool.version for tool in (CONTROL_PLANE[1], _ETCD, _KWOK)}
+    return {
+        "kubernetes": _KUBERNETES.version,
+        "etcd": _KUBERNETES.version_of(_SERVER),
+        "kwok": _KWOK_MODULE.version,
+    }
 
 
 def path_of(name: str) -> Path:
@@ -92,73 +134,36 @@ def ensure(tools: tuple[Tool, ...], report: Report) -> None:
     with exclusive(cache_folder() / "build.lock", waiting):
         wheels.kubectl()
         missing = list(_missing(tools))
-        for position, tool in enumerate(missing, start=1):
-            _compile(tool, f"[{position}/{len(missing)}] {tool.name} {tool.version}", report)
+        modules = list(dict.fromkeys(tool.module for tool in missing))
+        for position, module in enumerate(modules, start=1):
+            count = f"[{position}/{len(modules)}] " if len(modules) > 1 else ""
+            title = f"{count}{module.title} {module.version}"
+            _compile(title, [tool for tool in missing if tool.module == module], report)
 
 
 def _missing(tools: tuple[Tool, ...]) -> Iterator[Tool]:
     return (tool for tool in tools if not tool.path.exists())
 
 
-def _compile(tool: Tool, title: str, report: Report) -> None:
-    tool.path.parent.mkdir(parents=True, exist_ok=True)
-    for former in tool.path.parent.glob(f".{tool.name}.*"):
-        former.unlink()
-    # A compiler outlives a killed testbed for a while and must not write into our file.
-    unfinished = tool.path.with_name(f".{tool.name}.{os.getpid()}")
-    log = cache_folder() / f"build-{tool.name}.log"
+def _compile(title: str, tools: list[Tool], report: Report) -> None:
+    module = tools[0].module
+    module.kept.mkdir(parents=True, exist_ok=True)
+    for former in module.kept.glob(".unfinished.*"):
+        shutil.rmtree(former)
+    # A compiler outlives a killed testbed for a while and must not write into our files.
+    unfinished = module.kept / f".unfinished.{os.getpid()}"
+    unfinished.mkdir()
     started = time.monotonic()
-    report(f"{title}: compiling (only the first time)")
-    with log.open("w") as output:
-        build = subprocess.Popen(
-            ["nice", "-n", "10", *_command(tool, unfinished)],
-            cwd=TOOLS / tool.folder,
-            env=_environment(),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        _wait(build, lambda: report(f"{title}: compiling, {time.monotonic() - started:.0f} s"))
-    if build.returncode:
-        raise BuildFailedError(
-            f"{tool.name} does not compile; the end of {log}:\n{log.read_text()[-1500:]}\n"
-            "Check that the Go module proxy is reachable and that 6 GB of disk and 3 GB of memory "
-            "are free, then run the command again; what is compiled already is kept."
-        )
-    unfinished.rename(tool.path)
+    Build(
+        title,
+        module=TOOLS / module.folder,
+        packages=[tool.package for tool in tools],
+        into=unfinished,
+        # Without the version the server calls itself v0.0.0.
+        variables={"k8s.io/component-base/version.gitVersion": _KUBERNETES.version},
+        log=cache_folder() / f"build-{module.folder}.log",
+    ).run(report)
+    for tool in tools:
+        (unfinished / tool.as_go_calls_it).rename(tool.path)
+    unfinished.rmdir()
     report(f"{title}: ready after {time.monotonic() - started:.0f} s")
-
-
-def _command(tool: Tool, output: Path) -> list[str]:
-    # Without the version the server calls itself v0.0.0.
-    stamp = f"-X k8s.io/component-base/version.gitVersion={tool.version}"
-    ldflags = f"-s -w {stamp}" if tool.folder == "kubernetes" else "-s -w"
-    flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-p", str(os.cpu_count() or 1)]
-    return [
-        str(go_program()),
-        "build",
-        *flags,
-        f"-ldflags={ldflags}",
-        "-o",
-        str(output),
-        tool.package,
-    ]
-
-
-def _environment() -> dict[str, str]:
-    ours = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
-    return {**os.environ, **ours}
-
-
-def _wait(build: "subprocess.Popen[bytes]", tick: Callable[[], None]) -> None:
-    try:
-        while True:
-            try:
-                build.wait(timeout=_TICK_SECONDS)
-            except subprocess.TimeoutExpired:
-                tick()
-            else:
-                return
-    finally:
-        if build.poll() is None:  # interrupted: leave no compiler behind
-            build.terminate()
-            build.wait()

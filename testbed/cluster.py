@@ -11,8 +11,8 @@ from typing import Any, Self
 import yaml
 
 from testbed import binaries, bringup, process, real_node, teardown, wheels
-from testbed.binaries import Report
 from testbed.bringup import bring_up, wait_for_api
+from testbed.compiler import Report
 from testbed.credentials import ADMIN, Credentials
 from testbed.errors import KubectlError, NoSuchClusterError
 from testbed.images import Image

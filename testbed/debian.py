@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from testbed.binaries import Report
+from testbed.compiler import Report
 from testbed.errors import TestbedError
 
 PACKAGES = {

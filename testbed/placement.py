@@ -6,7 +6,7 @@ from typing import Literal
 
 from testbed import host, process, real_node, teardown
 from testbed.addresses import lowest_free_slot
-from testbed.binaries import Report
+from testbed.compiler import Report
 from testbed.errors import PrerequisiteMissingError, TestbedError
 from testbed.locations import clusters_folder
 from testbed.lock import exclusive

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from testbed.binaries import Report
+from testbed.compiler import Report
 from testbed.errors import BuildFailedError, PrerequisiteMissingError
 from testbed.images import Image
 from testbed.locations import cache_folder

@@ -1,9 +1,12 @@
 """The pinned programs are found, compiled and fetched from what is committed."""
 
+import re
+
 import pytest
 
-from testbed import binaries, debian, placement
-from testbed.errors import TestbedError
+from testbed import binaries, compiler, debian, placement, wheels
+from testbed.errors import BuildFailedError, TestbedError
+from testbed.locations import TOOLS
 from testbed.placement import choose_node, claim
 from testbed.toolchain import version_of
 
@@ -21,10 +24,91 @@ class TestPins:
         [*binaries.CONTROL_PLANE, *binaries.SIMULATED_NODE, *binaries.REAL_NODE],
         ids=lambda tool: tool.name,
     )
-    def test_every_module_file_pins_its_tool(self, tool):
-        """The version decides the folder, so a new pin is compiled beside the old one."""
-        assert tool.version.startswith("v")
-        assert tool.path.parent.parent.name == f"{tool.folder}-{tool.version}"
+    def test_every_program_is_pinned_and_kept_by_version(self, tool):
+        """The folder says whose program it is."""
+        title = f"{tool.module.folder}-{tool.module.version}"
+        assert tool.path.parent.parent.name.startswith(f"{title}-")
+        assert tool.package in pinned_tools(tool.module.folder)
+
+    def test_a_program_compiled_otherwise_is_another_one(self, monkeypatch):
+        """After a change of flags nobody measures with a program of before."""
+        before = binaries.path_of("kube-apiserver")
+
+        monkeypatch.setattr(binaries, "FLAGS", ("-race",))
+
+        assert binaries.path_of("kube-apiserver") != before
+
+
+def pinned_tools(folder):
+    """The main packages that a module file of ours names."""
+    text = (TOOLS / folder / "go.mod").read_text()
+    return re.findall(r"^(?:tool |\t)(\S+)$", text, re.MULTILINE)
+
+
+GO = """\
+#!/bin/sh
+case "$*" in
+  list*) printf 'unsafe\\t{folder}\\t\\t\\nkwok\\t{folder}\\tmain.go\\tunsafe fmt\\n' ;;
+  *-o*)
+    for word; do [ "$before" = -o ] && into=$word; before=$word; done
+    {build} ;;
+esac
+"""
+
+
+@pytest.fixture
+def plays_go(monkeypatch, tmp_path):
+    """Makes a shell script play the compiler; `build` is what it does to link a program."""
+    monkeypatch.setattr(wheels, "kubectl", lambda: tmp_path)
+
+    def play(build):
+        program = tmp_path / "go"
+        (tmp_path / "main.go").touch()
+        program.write_text(GO.format(folder=tmp_path, build=build))
+        program.chmod(0o700)
+        monkeypatch.setattr(compiler, "go_program", lambda: program)
+
+    return play
+
+
+class TestEnsure:
+    def test_puts_a_compiled_program_where_it_belongs(self, plays_go):
+        """And leaves nothing else beside it."""
+        plays_go('touch "$into/kwok"')
+        said = []
+
+        binaries.ensure(binaries.SIMULATED_NODE, said.append)
+
+        kwok = binaries.path_of("kwok")
+        assert [kwok] == list(kwok.parent.iterdir())
+        assert re.search(r"kwok v.*: ready after \d+ s", said[-1])
+
+    def test_compiles_nothing_that_is_there(self, plays_go):
+        """The second cluster starts at once."""
+        plays_go('touch "$into/kwok"')
+        binaries.ensure(binaries.SIMULATED_NODE, print)
+        said = []
+
+        binaries.ensure(binaries.SIMULATED_NODE, said.append)
+
+        assert said == []
+
+    def test_shows_what_the_compiler_said(self, plays_go):
+        """Together with where all of it is and what to check."""
+        plays_go("echo no space left on device; exit 1")
+
+        with pytest.raises(BuildFailedError, match=r"(?s)build-kwok\.log.*no space left.*disk"):
+            binaries.ensure(binaries.SIMULATED_NODE, print)
+
+    def test_goes_on_after_a_build_that_was_killed(self, plays_go):
+        """What the killed one left is removed."""
+        plays_go('touch "$into/kwok"')
+        kwok = binaries.path_of("kwok")
+        (kwok.parent / ".unfinished.1").mkdir(parents=True)
+
+        binaries.ensure(binaries.SIMULATED_NODE, print)
+
+        assert [kwok] == list(kwok.parent.iterdir())
 
 
 class TestGoVersion:
