@@ -130,6 +130,13 @@ class Block:
         return self.language == "yaml" and all("apiVersion" in each for each in self.manifests)
 
     @property
+    def is_values(self) -> bool:
+        """Whether it is values of the chart."""
+        if self.language != "yaml" or self.is_manifest:
+            return False
+        return "scrape_configs" not in yaml.safe_load(self.text)
+
+    @property
     def file_name(self) -> str:
         """The name that a first line `# name.yaml` gives it, for the commands after it."""
         named = _FILE_NAME.match(self.text)

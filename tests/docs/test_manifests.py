@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from carbonaware_agent.sources.curve_file import CurveFileError, read_calibrations
+from chart_builders import text_of
 from documents import Block, pages
 from testbed.cluster import Cluster
 
@@ -41,6 +42,15 @@ def test_objects_of_other_projects_have_the_structure_of_an_object():
         assert manifest["kind"]
         assert manifest["kind"] == "Cluster" or manifest["metadata"]["name"]
         assert isinstance(manifest.get("spec", {}), dict)
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.is_values], ids=lambda block: block.where)
+def test_the_chart_takes_values(block: Block, tmp_path: Path):
+    """Its schema is closed: a misspelt value is refused."""
+    (tmp_path / "values.yaml").write_text(block.text)
+    image = ("--set", "image.repository=registry.example.com/carbonaware")
+
+    assert text_of(tmp_path / "values.yaml", *image)
 
 
 @pytest.mark.parametrize(
