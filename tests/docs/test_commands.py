@@ -24,7 +24,7 @@ pytestmark = pytest.mark.api
 SYSTEM, TEAM = "carbonaware-system", "ml-team"
 FOLLOWS = (" -w", " --watch", " -f -l", " port-forward")
 FOLLOWED_SECONDS = 3
-LONGEST_SECONDS = 60
+LONGEST_SECONDS = 150  # a busy machine takes many times the seconds of a quiet one
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,8 @@ def scene(
         cluster.kubectl("config", "set-context", "--current", f"--namespace={TEAM}")
         with stack(cluster, SYSTEM, tmp_path_factory.mktemp("docs")) as running:
             agent = running.agent(running.simulated_host()).wait_ready()
-            running.operator(f"--agent-url={agent.url}").wait_ready()
+            nobody = "--allowed-provider-hosts=nobody.invalid"
+            running.operator(f"--agent-url={agent.url}", nobody).wait_ready()
             _set(running)
             yield running
 
@@ -51,7 +52,7 @@ def test_commands_of_every_page_do_what_the_page_shows(scene: Stack, tmp_path: P
 
     failed = [failure for page in in_order for failure in _failures(page, scene, tmp_path)]
 
-    assert [] == failed
+    assert not failed, "\n\n".join(failed)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,7 @@ def a_workspace(folder: Path) -> Path:
             copytree(ROOT / entry, folder / entry)
     (folder / "testbed").symlink_to(ROOT / "testbed")
     (folder / "zone.csv").write_text(a_trace())
+    (folder / "token.txt").write_text("key-of-a-provider")
     return folder
 
 
@@ -101,8 +103,8 @@ def a_trace() -> str:
     return "\n".join(["time,lifecycle_g_per_kwh", *rows])
 
 
-def _set(scene: Stack) -> None:
-    """Jobs that wait for each of the reasons that docs/cli.md shows, and one that runs."""
+def _set_zones(scene: Stack) -> None:
+    """Also after a page that made zones of these names: no provider is asked."""
     without_key = {
         "type": "ElectricityMaps",
         "electricityMaps": {"zone": "PL", "secretRef": {"name": "em", "key": "token"}},
@@ -110,9 +112,14 @@ def _set(scene: Stack) -> None:
     scene.apply(
         a_zone("de", 312), a_zone("fr", 34), a_zone("pl") | {"spec": {"source": without_key}}
     )
+
+
+def _set(scene: Stack) -> None:
+    """Jobs that wait for each of the reasons that docs/cli.md shows, and one that runs."""
+    _set_zones(scene)
     jobs = [
         a_job("train-resnet", "de", run_for="600s", maxGramsPerKWh=180, maxDelay="8h"),
-        a_job("embed-corpus", "fr", run_for="600s", preferredGramsPerKWh=180),
+        a_job("embed-corpus", "fr", run_for="600s", preferredGramsPerKWh=180, maxGramsPerKWh=180),
         a_job("nightly-eval", "de", maxDelay="96h", earliestStart="2036-01-01T00:00:00Z"),
         a_job("distill", "pl", maxGramsPerKWh=400, maxDelay="12h", whenSignalMissing="Hold"),
     ]
@@ -130,8 +137,9 @@ def _install(cluster: Cluster) -> None:
         cluster.helm("install", *place, "--set", "image.repository=registry.example.com/docs")
 
 
-def _prepare(page: Page, cluster: Cluster) -> None:
+def _prepare(page: Page, scene: Stack) -> None:
     """Nothing is installed where a page installs it, and everything for all others."""
+    cluster = scene.cluster
     shown = [c.text for block in page.blocks if not block.not_run for c in block.commands]
     if any("helm install carbonaware" in each for each in shown):
         _install(cluster)
@@ -141,10 +149,11 @@ def _prepare(page: Page, cluster: Cluster) -> None:
         _install(cluster)
         lease = ("get", "leases", "-n", SYSTEM, "-o", "name")
         eventually(lambda: cluster.kubectl(*lease), "the operator has the Lease")
+        _set_zones(scene)
 
 
 def _failures(page: Page, scene: Stack, folder: Path) -> Iterator[str]:
-    _prepare(page, scene.cluster)
+    _prepare(page, scene)
     workspace = a_workspace(folder / page.name.replace("/", "-"))
     for block in page.blocks:
         if block.file_name:
