@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 CLUSTER ?= testbed
 
-.PHONY: try demo test unit lint bench conformance generate testbed-deps constraints clean
+.PHONY: try demo test unit lint release-check bench conformance generate testbed-deps constraints clean
 .DEFAULT_GOAL := unit
 
 $(VENV)/.installed: constraints.txt pyproject.toml
@@ -17,13 +17,11 @@ $(VENV)/.installed: constraints.txt pyproject.toml
 	touch $@
 
 TRY := .try
-TRY_PYTHON ?= python3
 SIMULATE := PYTHONPATH=operator $(TRY)/bin/python -m carbonaware_operator.cli.main simulate
 
 $(TRY)/.installed: deploy/requirements/cli.txt
-	@$(TRY_PYTHON) -c 'import sys; sys.exit("needs Python 3.11 or newer: make try TRY_PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	@echo "1 of 2  a virtual environment in $(TRY)"
-	@rm -rf $(TRY) && $(TRY_PYTHON) -m venv $(TRY)
+	@rm -rf $(TRY) && $(or $(PYTHON),$(error there is no Python 3.11 or newer; name one with `make try PYTHON=/path/to/python3`)) -m venv $(TRY)
 	@echo "2 of 2  the command line's packages, pinned (33 MB)"
 	@$(TRY)/bin/pip install --quiet --disable-pip-version-check --no-compile --no-deps --only-binary :all: --require-hashes -r $<
 	@touch $@
@@ -73,6 +71,9 @@ generate: $(VENV)/.installed  ## write what is made from code: crds/, docs/metri
 	$(BIN)/python -m carbonaware_agent.serving.reference docs/metrics-agent.md
 	$(BIN)/python -m deploy.chart
 	$(BIN)/python -m deploy.monitoring
+
+release-check: $(VENV)/.installed  ## build everything that is released into dist/, and check it
+	$(BIN)/python -m deploy.release $(if $(BASE_URL),--base-url $(BASE_URL))
 
 constraints:  ## pin the newest versions again, with hashes (needs pip-tools)
 	pip-compile --quiet --all-extras --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \

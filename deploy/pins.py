@@ -42,7 +42,7 @@ def packages(part: str) -> set[str]:
         name = canonicalize_name(need.name)
         if name not in found or need.extras:
             found.add(name)
-            open_needs += [inner for inner in _needs(need) if inner.name not in found]
+            open_needs += [inner for inner in needs_of(need) if inner.name not in found]
     return found
 
 
@@ -69,7 +69,8 @@ def _lines(part: str) -> list[str]:
     return lines
 
 
-def _needs(need: Requirement) -> Iterator[Requirement]:
+def needs_of(need: Requirement) -> Iterator[Requirement]:
+    """What a package needs itself, on any supported Python."""
     for line in metadata.requires(need.name) or []:
         inner = Requirement(line)
         if inner.marker is None or any(map(inner.marker.evaluate, _environments(need.extras))):

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 from carbonaware_operator.grid.egress import parse_host
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Releases CarbonAwareJobs when the grid is clean and accounts for them."
         " Every flag can be given as an environment variable: CARBONAWARE_LISTEN for --listen.",
     )
+    parser.add_argument("--version", action="version", version=version("carbonaware"))
     _add(parser, "--kubeconfig", "", "kubeconfig file; else $KUBECONFIG, else the pod's account")
     _add(parser, "--namespace", "", "the operator's own namespace: Secrets, archives, the Lease")
     _add(
