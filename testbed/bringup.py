@@ -7,7 +7,7 @@ from typing import Any
 from testbed import control_plane, host, real_node, simulated_node
 from testbed.addresses import free_port
 from testbed.api import Api
-from testbed.control_plane import Layout, admin_kubeconfig
+from testbed.control_plane import Flags, Layout, admin_kubeconfig
 from testbed.credentials import create
 from testbed.errors import ComponentFailedError
 from testbed.images import Image, busybox
@@ -19,8 +19,10 @@ _NODE_SECONDS = 90
 _CONTAINERD_SECONDS = 30
 
 
-def bring_up(state: ClusterState, folder: Path) -> None:
+def bring_up(state: ClusterState, folder: Path, api_server_flags: Flags) -> None:
     """Start everything and return when pods can be started.
+
+    api_server_flags: more of the API server's, underscores for dashes.
 
     Raises ComponentFailedError: a program died or did not become ready in time.
     """
@@ -28,7 +30,7 @@ def bring_up(state: ClusterState, folder: Path) -> None:
         host.make_bridge(state.addresses)
     layout = _layout(state, folder)
     state.server = layout.server
-    for server in control_plane.servers(layout):
+    for server in control_plane.servers(layout, api_server_flags):
         _add(server, state, folder)
     wait_for_api(admin_kubeconfig(layout), state, folder)
     for controller in control_plane.controllers(layout):

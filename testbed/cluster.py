@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import yaml
@@ -13,6 +13,7 @@ import yaml
 from testbed import binaries, bringup, process, real_node, teardown, wheels
 from testbed.bringup import bring_up, wait_for_api
 from testbed.compiler import Report
+from testbed.control_plane import Flags
 from testbed.credentials import ADMIN, Credentials
 from testbed.errors import KubectlError, NoSuchClusterError
 from testbed.images import Image
@@ -45,12 +46,14 @@ class Cluster:
         *,
         node: NodeWish = "auto",
         crds: Path | None = None,
+        api_server_flags: Flags = MappingProxyType({}),
         report: Report = print,
     ) -> Self:
         """Start a cluster and wait until its node is ready.
 
         name: distinguishes clusters that run at the same time; letters, digits and dashes.
         crds: a manifest or a folder of manifests to apply and wait for.
+        api_server_flags: more of the API server's, such as audit_log_path; underscores for dashes.
         report: receives lines of progress.
         Raises TestbedError: a cluster of that name runs already, or PrerequisiteMissingError,
             BuildFailedError, ComponentFailedError; what had been started is ended again.
@@ -61,7 +64,7 @@ class Cluster:
         folder, state = claim(name, kind)
         cluster = cls(folder, state)
         try:
-            bring_up(state, folder)
+            bring_up(state, folder, api_server_flags)
             if crds:
                 cluster.apply_crds(crds)
         except Exception as failure:

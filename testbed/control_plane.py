@@ -1,5 +1,6 @@
 """The command lines of etcd and the Kubernetes control plane."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from testbed.credentials import ADMIN, Credentials
 from testbed.state import Component, NodeKind
 
 # With the default of 20 requests per second the controllers alone take 5 s to start.
-_UNTHROTTLED: dict[str, str | int | Path] = {"kube_api_qps": 500, "kube_api_burst": 1000}
+Flags = Mapping[str, str | int | Path]
+_UNTHROTTLED: Flags = {"kube_api_qps": 500, "kube_api_burst": 1000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,15 @@ class Layout:
         return f"https://{self.api_address}:{self.api_port}"
 
 
-def servers(layout: Layout) -> list[Component]:
-    """The database and the API server, in the order to start them."""
+def servers(layout: Layout, api_server_flags: Flags) -> list[Component]:
+    """The database and the API server, in the order to start them.
+
+    api_server_flags: more of the API server's, underscores for dashes.
+    """
     # Etcd asks nobody who they are. On a socket in the cluster's folder only its owner gets in,
     # on a loopback port every user of the machine would be the cluster's administrator.
     database = f"unix://{layout.folder / 'etcd.sock'}"
-    return [_etcd(layout, database), _api_server(layout, database)]
+    return [_etcd(layout, database), _api_server(layout, database, api_server_flags)]
 
 
 def controllers(layout: Layout) -> list[Component]:
@@ -70,7 +75,7 @@ def _etcd(layout: Layout, database: str) -> Component:
     )
 
 
-def _api_server(layout: Layout, database: str) -> Component:
+def _api_server(layout: Layout, database: str, more: Flags) -> Component:
     made = layout.credentials
     node_flags: dict[str, str | Path] = (
         {
@@ -98,6 +103,7 @@ def _api_server(layout: Layout, database: str) -> Component:
         service_cluster_ip_range=layout.addresses.service_range,
         allow_privileged="true",
         **node_flags,
+        **more,
     )
 
 

@@ -112,12 +112,17 @@ class Stack:
         self.cluster, self.namespace, self.folder = cluster, namespace, folder
         self.programs: list[Program] = []
 
-    def operator(self, *flags: str, name: str = "operator", server: str = "") -> Program:
-        """An operator whose own namespace is the test's; `server` replaces the API server."""
+    def operator(
+        self, *flags: str, name: str = "operator", server: str = "", kubeconfig: Path | None = None
+    ) -> Program:
+        """An operator whose own namespace is the test's; `server` replaces the API server.
+
+        kubeconfig: of an account with fewer rights than the administrator's.
+        """
         port = free_port()
         argv = [
             console_script("carbonaware-operator"),
-            f"--kubeconfig={self._kubeconfig(server)}",
+            f"--kubeconfig={kubeconfig or self._kubeconfig(server)}",
             f"--namespace={self.namespace}",
             f"--listen=127.0.0.1:{port}",
             f"--identity={name}",
@@ -128,12 +133,12 @@ class Stack:
         ]
         return self._started(name, argv, port)
 
-    def agent(self, host_root: Path, *flags: str) -> Program:
-        """An agent that reads a host tree."""
+    def agent(self, host_root: Path, *flags: str, kubeconfig: Path | None = None) -> Program:
+        """An agent that reads a host tree; kubeconfig: see operator."""
         port = free_port()
         argv = [
             console_script("carbonaware-agent"),
-            f"--kubeconfig={self.cluster.kubeconfig}",
+            f"--kubeconfig={kubeconfig or self.cluster.kubeconfig}",
             f"--node-name={self.cluster.node_name}",
             f"--host-root={host_root}",
             f"--state-dir={self.folder / 'agent-state'}",

@@ -150,7 +150,11 @@ def _cards(found: SensorSet) -> Sequence[Gpu]:
 
 
 def _serve(chosen: Settings, board: Board, agent: Agent) -> None:
-    server = MetricsServer(chosen.listen, board, agent.alive)
+    try:
+        server = MetricsServer(chosen.listen, board, agent.alive)
+    except OSError as error:
+        address = ":".join(map(str, chosen.listen))
+        raise OSError(f"--listen {address} cannot be used: {error.strerror}") from error
     server.start()
     _log.info(
         "measuring",

@@ -9,10 +9,17 @@ from carbonaware_operator.telemetry import logs
 
 
 def main() -> None:
-    """Run the operator; exit code 0 after SIGTERM or SIGINT, 1 when a loop failed."""
+    """Run the operator; exit code 0 after SIGTERM or SIGINT, 1 when it cannot run or a loop failed.
+
+    A setting that cannot be right ends it with 2.
+    """
     given = settings.parse()
     logs.configure(given.log_level)
-    sys.exit(asyncio.run(lifecycle.run(given)))
+    try:
+        code = asyncio.run(lifecycle.run(given))
+    except lifecycle.CannotStartError as error:
+        sys.exit(f"carbonaware-operator: {error}")
+    sys.exit(code)
 
 
 if __name__ == "__main__":

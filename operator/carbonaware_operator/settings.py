@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from carbonaware_operator.grid.egress import parse_host
 from carbonaware_operator.grid.sources import PROVIDER_HOSTS
 from carbonaware_operator.quantities.durations import DurationError, parse_duration
 from carbonaware_operator.quantities.periods import HOUR_SECONDS
 
+_LAST_PORT = 65535
 _SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -43,7 +45,8 @@ class Settings:
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
     """Read flags and environment; exits with a message that names the flag when one is wrong."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
     return Settings(
         kubeconfig=given.kubeconfig or None,
         namespace=given.namespace or _own_namespace(),
@@ -54,7 +57,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         default_max_delay=given.default_max_delay,
         accounting_period_seconds=given.accounting_period_seconds,
         accounting_interval_seconds=given.accounting_interval_seconds,
-        agent_urls=tuple(given.agent_url or _words(os.environ.get("CARBONAWARE_AGENT_URL"))),
+        agent_urls=tuple(given.agent_url or _agent_urls_of_environment(parser)),
         agent_service=given.agent_service,
         watch_namespaces=given.watch_namespaces,
         allowed_provider_hosts=given.allowed_provider_hosts,
@@ -125,6 +128,7 @@ def _add_accounting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--agent-url",
         action="append",
+        type=_url,
         help="an agent to scrape, such as http://10.0.0.5:9102 (repeatable); agents behind"
         " --agent-service are found by themselves",
     )
@@ -182,7 +186,7 @@ def _positive(text: str) -> float:
 
 def _address(text: str) -> str:
     _, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal():
+    if not (colon and port.isdecimal() and int(port) <= _LAST_PORT):
         raise argparse.ArgumentTypeError(f"must be HOST:PORT, not {text}")
     return text
 
@@ -215,6 +219,24 @@ def _level(text: str) -> str:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # the port is no number, or above the last one
+        usable = False
+    if not usable:
+        raise argparse.ArgumentTypeError(f"must be http(s)://HOST[:PORT], not {text}")
+    return text
+
+
+def _agent_urls_of_environment(parser: argparse.ArgumentParser) -> list[str]:
+    try:
+        return [_url(text) for text in _words(os.environ.get("CARBONAWARE_AGENT_URL"))]
+    except argparse.ArgumentTypeError as error:
+        parser.error(f"CARBONAWARE_AGENT_URL: {error}")
 
 
 def _words(text: str | None) -> list[str]:

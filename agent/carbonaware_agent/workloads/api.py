@@ -80,7 +80,8 @@ def from_kubeconfig(file: Path) -> ApiServer:
         user = _named(content, "users", context["user"]).get("user") or {}
         return _api_server(file.parent, cluster, user)
     except (OSError, yaml.YAMLError, *_MISSHAPEN) as error:
-        raise ApiUnconfiguredError(f"kubeconfig {file}: {error!r}") from error
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise ApiUnconfiguredError(f"--kubeconfig {file} is no kubeconfig: {what}") from error
 
 
 def _api_server(folder: Path, cluster: dict[str, Any], user: dict[str, Any]) -> ApiServer:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
@@ -24,6 +25,8 @@ METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 REQUEST_TIMEOUT_SECONDS = 20.0
 WATCH_SECONDS = 300
 """After so long the API server ends a watch; whoever still wants it lists and watches again."""
+# What reading a file of another shape ends in.
+_MISSHAPEN = (LookupError, TypeError, AttributeError, ValueError, RecursionError)
 
 
 class ApiError(Exception):
@@ -286,17 +289,25 @@ async def configuration(kubeconfig: str | None, context: str | None = None) -> C
     """How to reach the cluster that the kubeconfig names, else the one this pod runs in.
 
     kubeconfig: a file; None takes $KUBECONFIG or ~/.kube/config, then the pod's service account.
-    Raises kubernetes.config.ConfigException: there is neither.
+    Raises kubernetes.config.ConfigException: there is neither, or it cannot be used.
     """
     settings = Configuration()
     path = kubeconfig or _default_kubeconfig()
     if path:
-        await config.load_kube_config(
-            config_file=path, context=context, client_configuration=settings, persist_config=False
-        )
+        await _load(path, context, settings)
     else:
         config.load_incluster_config(client_configuration=settings)
     return settings
+
+
+async def _load(path: str, context: str | None, settings: Configuration) -> None:
+    try:
+        await config.load_kube_config(
+            config_file=path, context=context, client_configuration=settings, persist_config=False
+        )
+    except (OSError, yaml.YAMLError, *_MISSHAPEN) as error:
+        what = " ".join(str(error).split())
+        raise config.ConfigException(f"{path} is no kubeconfig: {what}") from error
 
 
 def _default_kubeconfig() -> str | None:

@@ -10,7 +10,11 @@ import logging
 import signal
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
+
+from kubernetes.aio.client import ApiClient
+from kubernetes.aio.config import ConfigException
 
 from carbonaware_operator.api.schema import CRD_NAMES
 from carbonaware_operator.cluster.agents import AgentScraper
@@ -166,18 +170,45 @@ class Operator:
         )
 
 
+class CannotStartError(Exception):
+    """A setting cannot be used on this machine; the message names its flag."""
+
+
 async def run(settings: Settings) -> int:
-    """Run the operator until SIGTERM or SIGINT; the exit code."""
-    api = await connect(settings.kubeconfig)
-    operator = Operator(settings, KubeClient(api))
+    """Run the operator until SIGTERM or SIGINT; the exit code. Raises CannotStartError."""
+    api = await _connected(settings.kubeconfig)
+    try:
+        return await _serving(Operator(settings, KubeClient(api)))
+    finally:
+        await api.close()
+
+
+def _require_file(kubeconfig: str | None) -> None:
+    """The client's own message does not name a file that is missing."""
+    if kubeconfig and not Path(kubeconfig).is_file():
+        raise CannotStartError(f"--kubeconfig {kubeconfig} must be a file that exists")
+
+
+async def _connected(kubeconfig: str | None) -> ApiClient:
+    _require_file(kubeconfig)
+    try:
+        return await connect(kubeconfig)
+    except ConfigException as error:
+        raise CannotStartError(f"--kubeconfig must name a cluster to use: {error}") from error
+
+
+async def _serving(operator: Operator) -> int:
+    address = operator.settings.listen
     _stop_on_signals(operator.stop)
-    server = await serve(settings.listen, operator.metrics.registry, operator.readiness)
-    log.info("listening", extra={"address": settings.listen})
+    try:
+        server = await serve(address, operator.metrics.registry, operator.readiness)
+    except OSError as error:
+        raise CannotStartError(f"--listen {address} cannot be used: {error.strerror}") from error
+    log.info("listening", extra={"address": address})
     try:
         return await _live(operator)
     finally:
         await server.cleanup()
-        await api.close()
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
