@@ -84,6 +84,7 @@ def _rights() -> str:
         "pre-delete-jobs": rights.PRE_DELETE_HOOK,
         "pre-delete-cluster": rights.PRE_DELETE_CLUSTER,
         "pre-delete-own": rights.pre_delete_own("OPERATOR-NAME"),
+        "zones": rights.ZONES_HOOK,
         "helm-test": rights.HELM_TEST,
         "view": rights.VIEW,
         "edit": rights.EDIT,

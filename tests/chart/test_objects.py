@@ -1,5 +1,6 @@
 """What the chart renders: least privilege, and what belongs together."""
 
+import json
 import re
 
 import pytest
@@ -296,6 +297,24 @@ def _selects(selector, labels):
 
 
 class TestWhole:
+    @pytest.mark.slow
+    def test_writes_zones_after_an_upgrade_with_helm_3(self):
+        """It takes them over unchanged; what the hook writes is what the values say."""
+        built = sorted(cache_folder().glob("helm3-*/bin/helm"))
+        if not built:
+            pytest.skip("Helm 3 has not been built on this machine")
+
+        text = text_of(CASES["zones"], "--is-upgrade", apis=(ZONE,), program=built[-1])
+
+        found = [each for each in yaml.safe_load_all(text) if each]
+        (container,) = pod_of(one(found, "Job", "zones"))["containers"]
+        (written,) = [a for a in container["args"] if a.startswith("--zones=")]
+        assert {
+            zone["metadata"]["name"]: zone["spec"] for zone in by_kind(found, "CarbonZone")
+        } == {zone["name"]: zone["spec"] for zone in json.loads(written.removeprefix("--zones="))}
+        with_helm_4 = text_of(CASES["zones"], "--is-upgrade", apis=(ZONE,))
+        assert "carbonaware_operator.hooks.zones" not in with_helm_4
+
     @pytest.mark.slow
     @pytest.mark.parametrize("case", CASES)
     def test_is_the_same_with_helm_3(self, case):

@@ -6,10 +6,11 @@ import pytest
 
 from builders import NOON
 from carbonaware_operator.api.schema import CRD_NAMES
-from carbonaware_operator.cluster.kube import CARBON_AWARE_JOBS, CRDS
+from carbonaware_operator.cluster.kube import CARBON_AWARE_JOBS, CARBON_ZONES, CRDS
 from carbonaware_operator.hooks.await_crds import await_crds
 from carbonaware_operator.hooks.held_job import a_suspended_job, see_it_held
 from carbonaware_operator.hooks.session import HookError
+from carbonaware_operator.hooks.zones import replace_zones
 from fakes import FakeKube, ManualClock, settle
 
 PLACE = (CARBON_AWARE_JOBS, "carbon", "probe")
@@ -70,6 +71,25 @@ class TestHeldJob:
     def test_needs_no_zone(self):
         """The user's own hold comes before every other reason."""
         assert {"suspend", "jobTemplate"} == set(a_suspended_job("probe")["spec"])
+
+
+class TestZones:
+    async def test_writes_what_differs_and_nothing_else(self, kube):
+        """A zone that is right already is not written again."""
+        for name in ("right", "wrong"):
+            kube.put(CARBON_ZONES, None, {"metadata": {"name": name}, "spec": {"pueMilli": 1100}})
+
+        said = await replace_zones(
+            kube,
+            [
+                {"name": "right", "spec": {"pueMilli": 1100}},
+                {"name": "wrong", "spec": {"pueMilli": 1200}},
+            ],
+        )
+
+        assert "changed zones: wrong" == said
+        assert {"pueMilli": 1200} == kube.stored(CARBON_ZONES, None, "wrong")["spec"]
+        assert 0 == kube.count("replace", CARBON_ZONES.path(None, "right"))
 
 
 class TestAwaitCrds:

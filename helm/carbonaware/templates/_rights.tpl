@@ -222,6 +222,17 @@
   - {{ include "carbonaware.operator.name" . }}
 {{- end }}
 
+{{- define "carbonaware.rights.zones" -}}
+# write what Helm 3 leaves out
+- apiGroups:
+  - carbonaware.io
+  resources:
+  - carbonzones
+  verbs:
+  - get
+  - update
+{{- end }}
+
 {{- define "carbonaware.rights.helm-test" -}}
 # apply a held job
 - apiGroups:

@@ -85,6 +85,9 @@ PRE_DELETE_CLUSTER = (
 )
 """The same hook's on objects without a namespace: a ClusterRole."""
 
+ZONES_HOOK = (Right(GROUP, ("carbonzones",), ("get", "update"), "write what Helm 3 leaves out"),)
+"""The hook's that runs after an upgrade with Helm 3: a ClusterRole."""
+
 HELM_TEST = (
     Right(GROUP, ("carbonawarejobs",), ("create", "get", "delete"), "apply a held job"),
     Right("batch", ("jobs",), ("create",), "the policy asks this of who creates a CarbonAwareJob"),
