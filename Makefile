@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 CLUSTER ?= testbed
 
-.PHONY: try demo test unit lint release-check bench conformance generate testbed-deps constraints clean
+.PHONY: try demo test install-check unit lint release-check bench conformance generate testbed-deps constraints clean
 .DEFAULT_GOAL := unit
 
 $(VENV)/.installed: constraints.txt pyproject.toml
@@ -50,7 +50,10 @@ unit: $(VENV)/.installed  ## pure tests, seconds
 test: testbed-deps lint  ## every level of test that this machine can run
 	$(PYTEST) -q -n auto -m "not api and not node"
 	$(PYTEST) -n 2 -m "api and not node"
-	$(PYTEST) -m node
+	$(PYTEST) -m "node and not install"
+
+install-check: testbed-deps  ## the chart on a real node: install, upgrade, fail over, uninstall; by Helm 4 and Helm 3
+	$(PYTEST) -s -m node tests/install
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -100,6 +100,8 @@ CONTROL_PLANE = (
 )
 SIMULATED_NODE = (_KWOK,)
 REAL_NODE = (_kubernetes("kubelet"), _kubernetes("kube-proxy"))
+HELM_3 = Tool("helm", "helm.sh/helm/v3/cmd/helm", Module("Helm", "helm3", "helm.sh/helm/v3"))
+"""The Helm before the one in tools/wheels; only the check of the installation asks for it."""
 
 
 def versions() -> dict[str, str]:

@@ -172,13 +172,14 @@ class Cluster:
         """
         return self._run(wheels.kubectl(), arguments, input)
 
-    def helm(self, *arguments: str) -> str:
+    def helm(self, *arguments: str, program: Path | None = None) -> str:
         """Run helm against this cluster and return its standard output.
 
+        program: another Helm than the pinned one.
         Raises BuildFailedError: helm cannot be fetched.
         Raises KubectlError: it ended with an error.
         """
-        return self._run(wheels.helm(), arguments, None)
+        return self._run(program or wheels.helm(), arguments, None)
 
     def kubectl_environment(self) -> dict[str, str]:
         """Environment variables that point kubectl and helm at this cluster, and nothing else."""

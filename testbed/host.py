@@ -29,7 +29,13 @@ _SYSCTLS = (
     "net/ipv4/ip_forward",
     "vm/overcommit_memory",
 )
-_FIXED_PATHS = ("/var/lib/kubelet", "/var/lib/cni", "/var/log/containers", "/run/containerd")
+_FIXED_PATHS = (
+    "/var/lib/carbonaware-agent",  # an installed agent's counters
+    "/var/lib/kubelet",
+    "/var/lib/cni",
+    "/var/log/containers",
+    "/run/containerd",
+)
 
 
 def remember(state: ClusterState) -> None:

@@ -13,14 +13,14 @@ from typing import Any
 
 import yaml
 
+import chart_builders
 from agent_builders import micro, samples
 from carbonaware_agent.sources.cpu_time import CpuTime
 from programs import eventually
 from testbed.cluster import Cluster
-from testbed.project_image import name_of
+from testbed.project_image import REPOSITORY, TAG, name_of
 from testbed.simulated_machine import MAX_ENERGY_RANGE_UJ, PowerCurve
 
-MANIFEST = Path(__file__).parent / "whole" / "in_cluster.yaml"
 NAMESPACE = "node-agent"
 CURVE = PowerCurve(idle_mw=40_000, full_mw=120_000)
 DRAM_CURVE = PowerCurve(idle_mw=4_000, full_mw=14_000)
@@ -142,8 +142,15 @@ def an_agent_pod(cluster: Cluster, folder: Path) -> Iterator[AgentPod]:
 
 
 def _objects(powercap: Path) -> list[dict[str, Any]]:
-    """The agent's objects of the manifest, moved, with the power mounted over the host's."""
-    moved = MANIFEST.read_text().replace("carbonaware-system", NAMESPACE)
+    """The agent's objects of the chart, moved, with the power mounted over the host's."""
+    state = powercap.with_name(f"{powercap.name}-state")
+    rendered = chart_builders.objects(
+        image={"repository": REPOSITORY, "tag": TAG, "pullPolicy": "Never"},
+        accounting={"periodSeconds": 2},
+        agent={"settings": {"idleWatts": CURVE.idle_mw / 1000}, "stateHostPath": str(state)},
+        operator={"enabled": False},
+    )
+    moved = yaml.safe_dump_all(rendered).replace(chart_builders.NAMESPACE, NAMESPACE)
     objects = [
         found
         for found in yaml.safe_load_all(moved)
@@ -161,14 +168,14 @@ def _objects(powercap: Path) -> list[dict[str, Any]]:
 
 def _read_power_from(powercap: Path, spec: dict[str, Any]) -> None:
     (container,) = spec["containers"]
-    container["args"].append(f"--idle-watts={CURVE.idle_mw / 1000}")
     # A read-only /sys has no place to mount power into, so its two parts are mounted alone.
     container["volumeMounts"] = [
         {"name": "cgroups", "mountPath": "/host/sys/fs/cgroup", "readOnly": True},
         {"name": "powercap", "mountPath": "/host/sys/class/powercap", "readOnly": True},
         *(mount for mount in container["volumeMounts"] if mount["name"] != "sys"),
     ]
-    spec["volumes"] += [
+    spec["volumes"] = [
+        *(volume for volume in spec["volumes"] if volume["name"] != "sys"),
         {"name": "cgroups", "hostPath": {"path": "/sys/fs/cgroup"}},
         {"name": "powercap", "hostPath": {"path": str(powercap)}},
     ]

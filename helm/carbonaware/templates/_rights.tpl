@@ -202,6 +202,14 @@
   - patch
   resourceNames:
   - {{ include "carbonaware.operator.name" . }}
+# remove the archives of the grid
+- apiGroups:
+  - ''
+  resources:
+  - configmaps
+  verbs:
+  - list
+  - delete
 # RBAC cannot name what is created
 - apiGroups:
   - coordination.k8s.io

@@ -126,6 +126,7 @@ def pre_delete_own(operator: str = "carbonaware-operator") -> tuple[Right, ...]:
     """The hook's beside the operator; operator: the name of its Deployment and of its Lease."""
     return (
         Right("apps", ("deployments/scale",), ("patch",), "end the operator", (operator,)),
+        Right("", ("configmaps",), ("list", "delete"), "remove the archives of the grid"),
         Right("coordination.k8s.io", ("leases",), ("create",), "RBAC cannot name what is created"),
         Right(
             "coordination.k8s.io",

@@ -33,6 +33,11 @@ PROVIDER_LABEL = "carbonaware.io/provider"
 
 ARCHIVE_KEY = "archive"
 _ARCHIVE_PREFIX = "carbonaware-archive-"
+_MANAGED_BY, _OURS = "app.kubernetes.io/managed-by", "carbonaware"
+
+ARCHIVES = f"{_MANAGED_BY}={_OURS}"
+"""Selects the archives among the ConfigMaps of the operator's namespace."""
+
 _MAX_NAME = 253
 _DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
@@ -96,7 +101,7 @@ class ZoneObjects:
             "metadata": {
                 "name": archive_name(zone_name),
                 "namespace": self._namespace,
-                "labels": {"app.kubernetes.io/managed-by": "carbonaware"},
+                "labels": {_MANAGED_BY: _OURS},
             },
             "binaryData": {ARCHIVE_KEY: base64.b64encode(encoded).decode()},
         }

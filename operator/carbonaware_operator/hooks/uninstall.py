@@ -1,8 +1,8 @@
 """Makes an uninstall hang on nothing: `python -m carbonaware_operator.hooks.uninstall`.
 
 It ends the operator and takes the Lease in its place, so that none acts any more; then it takes our
-finalizer off every job and removes the release's zones and the Lease. An operator that is dead
-already is waited for as long as its Lease lasts.
+finalizer off every job and removes the release's zones, the archives of the grid and the Lease. An
+operator that is dead already is waited for as long as its Lease lasts.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from carbonaware_operator.api.reasons import SETTLE_FINALIZER
 from carbonaware_operator.cluster.kube import (
     CARBON_AWARE_JOBS,
     CARBON_ZONES,
+    CONFIG_MAPS,
     DEPLOYMENTS,
     LEASES,
     MERGE_PATCH,
@@ -25,6 +26,7 @@ from carbonaware_operator.cluster.kube import (
     Object,
 )
 from carbonaware_operator.cluster.lease import Elector
+from carbonaware_operator.cluster.zones import ARCHIVES
 from carbonaware_operator.engine.clock import Clock
 from carbonaware_operator.hooks.session import run
 
@@ -56,8 +58,9 @@ async def clean_up(kube: KubeClient, clock: Clock, installation: Installation) -
     await _done(_scale_to_zero(kube, installation))
     async with _lease_held(kube, installation, clock):
         freed = await free_jobs(kube, installation.job_namespaces)
-        zones = await _remove_zones(kube, installation.release)
-    return f"took the finalizer off {freed} objects and removed {zones} zones"
+        zones = await _remove(kube, CARBON_ZONES, None, _of_release(installation.release))
+        archives = await _remove(kube, CONFIG_MAPS, installation.namespace, ARCHIVES)
+    return f"took the finalizer off {freed} objects, removed {zones} zones and {archives} archives"
 
 
 async def free_jobs(kube: KubeClient, namespaces: Sequence[str] = ()) -> int:
@@ -85,14 +88,15 @@ async def _free(kube: KubeClient, kind: Kind, metadata: Object) -> None:
     await kube.merge(kind, metadata["namespace"], metadata["name"], {"metadata": change})
 
 
-async def _remove_zones(kube: KubeClient, release: str) -> int:
-    selector = f"app.kubernetes.io/managed-by=Helm,app.kubernetes.io/instance={release}"
+def _of_release(release: str) -> str:
+    return f"app.kubernetes.io/managed-by=Helm,app.kubernetes.io/instance={release}"
+
+
+async def _remove(kube: KubeClient, kind: Kind, namespace: str | None, selector: str) -> int:
     removed = 0
-    async for body in _existing(kube, CARBON_ZONES, None, selector=selector):
+    async for body in _existing(kube, kind, namespace, selector=selector):
         metadata = body["metadata"]
-        removed += await _done(
-            kube.delete(CARBON_ZONES, None, metadata["name"], uid=metadata["uid"])
-        )
+        removed += await _done(kube.delete(kind, namespace, metadata["name"], uid=metadata["uid"]))
     return removed
 
 
