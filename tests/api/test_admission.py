@@ -71,6 +71,13 @@ def a_child(**owner: Any) -> dict[str, Any]:
     }
 
 
+def a_child_of_a_job(cluster: Cluster, namespace: str) -> dict[str, Any]:
+    """The same, of one that exists: else garbage collection may delete it meanwhile."""
+    cluster.kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(a_manifest()))
+    uid = cluster.kubectl("get", "-n", namespace, "caj/train", "-o", "jsonpath={.metadata.uid}")
+    return a_child(uid=uid)
+
+
 def a_job_of_a_user() -> dict[str, Any]:
     """A suspended Job that nobody owns."""
     return a_child() | {"metadata": {"name": "theirs"}}
@@ -135,7 +142,7 @@ class TestOperator:
 
     def test_creates_suspends_and_resumes_the_job_of_a_carbon_aware_job(self, cluster, namespace):
         """All that it does to Jobs."""
-        create(cluster, namespace, OPERATOR_ACCOUNT, a_child())
+        create(cluster, namespace, OPERATOR_ACCOUNT, a_child_of_a_job(cluster, namespace))
         patch(cluster, namespace, OPERATOR_ACCOUNT, "job/train", {"spec": {"suspend": False}})
         patch(cluster, namespace, OPERATOR_ACCOUNT, "job/train", {"spec": {"suspend": True}})
 
@@ -175,7 +182,7 @@ class TestOperator:
 
     def test_changes_no_pods(self, cluster, namespace):
         """A suspended Job's node selector may be changed by others; the operator never does."""
-        create(cluster, namespace, OPERATOR_ACCOUNT, a_child())
+        create(cluster, namespace, OPERATOR_ACCOUNT, a_child_of_a_job(cluster, namespace))
         elsewhere = {"spec": {"template": {"spec": {"nodeSelector": {"gpu": "true"}}}}}
 
         with pytest.raises(KubectlError, match="never their pods"):
