@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from carbonaware_operator.cluster.kube import KubeClient, connect
+from carbonaware_operator.cluster.zones import ARCHIVES, archive_name
 from carbonaware_operator.engine.clock import SystemClock
 from carbonaware_operator.hooks.await_crds import await_crds
 from carbonaware_operator.hooks.uninstall import Installation, clean_up
@@ -137,9 +138,11 @@ def leaves_the_number_of_replicas_to_an_autoscaler(release):
 
 
 async def frees_jobs_although_the_operator_is_dead(release):
-    """With the hook's rights alone: our finalizer goes, others stay; zones and Lease go."""
+    """With the hook's rights alone: our finalizer goes, others stay; zones, archives, Lease go."""
     hook = [each for each in objects("zones") if _is_of_the_hook(each)]
-    release.cluster.apply([*hook, _a_lease_of_the_dead(), _a_job("one"), _a_job("two")])
+    release.cluster.apply(
+        [*hook, _a_lease_of_the_dead(), _an_archive(), _a_job("one"), _a_job("two")]
+    )
     installation = Installation(NAMESPACE, "carbonaware-operator", RELEASE)
 
     async with release.client_as(f"{ACCOUNT}-uninstall") as kube:
@@ -147,8 +150,9 @@ async def frees_jobs_although_the_operator_is_dead(release):
 
     jobs = release.get("caj", "-n", "default")["items"]
     assert [["example.org/other"]] * 2 == [job["metadata"]["finalizers"] for job in jobs]
-    assert "took the finalizer off 2 objects and removed 2 zones" == said
+    assert "took the finalizer off 2 objects, removed 2 zones and 1 archives" == said
     assert [] == release.get("leases,carbonzones", *PLACE)["items"]
+    assert [] == release.get("configmaps", *PLACE, "--selector", ARCHIVES)["items"]
     assert 0 == release.get("deployment/carbonaware-operator", *PLACE)["spec"]["replicas"]
 
 
@@ -183,6 +187,12 @@ def _a_lease_of_the_dead():
         "metadata": {"name": "carbonaware-operator", "namespace": NAMESPACE},
         "spec": {"holderIdentity": "dead", "leaseDurationSeconds": 1, "leaseTransitions": 3},
     }
+
+
+def _an_archive():
+    key, _, value = ARCHIVES.partition("=")
+    metadata = {"name": archive_name("gb"), "namespace": NAMESPACE, "labels": {key: value}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
 
 
 def _a_job(name):
