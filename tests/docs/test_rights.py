@@ -11,6 +11,7 @@ ROLES = {
     "uninstall hook, where jobs are": rights.PRE_DELETE_HOOK,
     "uninstall hook, cluster-wide": rights.PRE_DELETE_CLUSTER,
     "uninstall hook, its own namespace": rights.pre_delete_own(),
+    "hook of upgrades with Helm 3, cluster-wide": rights.ZONES_HOOK,
     "`helm test`, its own namespace": rights.HELM_TEST,
     "the cluster's `view`": rights.VIEW,
     "the cluster's `edit`": rights.EDIT,
