@@ -270,6 +270,33 @@ def _bound(operator: Program) -> bool:
     return operator.metric("carbonaware_admission_policy_bound") == 2
 
 
+def test_one_namespace_needs_no_right_in_another(
+    audited: Audited, running: Stack, tmp_path: Path
+) -> None:
+    """With `--watch-namespaces` the rights to jobs are a Role; zones stay of the whole cluster."""
+    tables = OPERATOR | {"": rights.OPERATOR_CLUSTER, TEAM: rights.OPERATOR_JOBS}
+    cluster, account = audited.cluster, audited.account("narrow", tables, tmp_path)
+    elsewhere = a_job("elsewhere", "clean", strategy="Immediate")
+    cluster.kubectl("apply", "-n", "default", "-f", "-", input=yaml.safe_dump(elsewhere))
+    inside = a_job("inside", "clean", run_for="1s", strategy="Immediate")
+    team(cluster, "apply", "-f", "-", input=yaml.safe_dump(inside))
+    cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump(a_zone("clean", 100)))
+
+    running.operator(
+        f"--watch-namespaces={TEAM}", "--sweep-seconds=1", kubeconfig=account
+    ).wait_ready()
+
+    eventually(
+        lambda: condition({"status": status(cluster, "inside")}, "Complete"), "it is complete"
+    )
+    requests = audited.requests("narrow")
+    assert [] == [r["requestURI"] for r in requests if r["responseStatus"]["code"] == 403]
+    untouched = json.loads(
+        cluster.kubectl("get", "caj", "elsewhere", "-n", "default", "-o", "json")
+    )
+    assert "status" not in untouched
+
+
 def test_a_job_is_owned_by_who_may_finalize_it(audited: Audited) -> None:
     """Without the right to `carbonawarejobs/finalizers` some API servers refuse every child Job."""
     cluster = audited.cluster
