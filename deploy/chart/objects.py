@@ -17,7 +17,7 @@ _HEAD = "{{- /* Generated from %s by `make generate`; do not edit. */}}\n"
 _ACCOUNT = "OPERATOR-ACCOUNT"
 _NAMES = {
     "OPERATOR-NAME": '{{ include "carbonaware.operator.name" . }}',
-    "EXPORTER-CONFIG-MAP": "{{ .Values.rbac.exporter.configMap }}",
+    "EXPORTER-CONFIG-MAP": "{{ .Values.rbac.exporter.configMap | quote }}",
     _ACCOUNT: "system:serviceaccount:{{ .Release.Namespace }}:"
     '{{ include "carbonaware.operator.account" . }}',
 }

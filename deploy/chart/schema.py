@@ -12,6 +12,11 @@ from deploy.chart.values import Entry
 
 _STRINGS = {"type": "object", "additionalProperties": {"type": "string"}}
 _QUANTITIES = {"type": "object", "additionalProperties": {"type": ["string", "number"]}}
+# What the chart sets itself: selectors and ownership must not come from two places.
+_OWN_LABELS = (
+    r"^(app\.kubernetes\.io/(name|instance|component|version|managed-by|part-of)"
+    r"|helm\.sh/chart|carbonaware\.io/.*)$"
+)
 _NAME = {"type": "string", "maxLength": 253, "pattern": r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"}
 
 DEFINITIONS: dict[str, dict[str, Any]] = {
@@ -21,6 +26,7 @@ DEFINITIONS: dict[str, dict[str, Any]] = {
     "hostPath": {"type": "string", "pattern": "^/[^:]*[^:/]$"},
     "intOrPercent": {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]{1,3}%$"},
     "labels": _STRINGS,
+    "ownLabels": _STRINGS | {"propertyNames": {"not": {"pattern": _OWN_LABELS}}},
     "listenAddress": {"type": "string", "pattern": r"^([0-9.]+|\[[0-9a-fA-F:]+\])$"},
     "localReference": {
         "type": "object",

@@ -353,6 +353,25 @@ class TestWhole:
             assert "carbonaware" == labels["app.kubernetes.io/instance"]
             assert "Helm" == labels["app.kubernetes.io/managed-by"]
 
+    def test_is_named_as_a_service_may_be(self):
+        """A release may have dots in its name, a Service may not."""
+        found = objects(fullnameOverride=f"team.a.{'long.' * 40}x")
+
+        names = {each["metadata"]["name"] for each in by_kind(found, "Service")}
+
+        assert 2 == len(names)
+        assert all(re.fullmatch(r"team-a-[a-z-]{1,50}[a-z]", name) for name in names)
+        assert 63 >= max(map(len, names))
+
+    def test_text_that_looks_like_a_number_stays_text(self):
+        """Such as the name of an account, which the schemas of Kubernetes do not see in hooks."""
+        found = objects("numeric")
+
+        accounts = {each["metadata"]["name"] for each in by_kind(found, "ServiceAccount")}
+        assert {"12", "56"} <= accounts
+        (operator,) = pod_of(one(found, "Deployment", "operator"))["containers"]
+        assert "--recordings-folder=/recordings: of 2026 #1" in operator["args"]
+
     def test_definitions_fit_an_annotation(self):
         """A client-side `kubectl apply` keeps a copy in one, of 262 kB at most."""
         sizes = {

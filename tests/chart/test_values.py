@@ -58,6 +58,15 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
         "'/agent/stateHostPath'",
     ),
     "a label that is no string": ({"commonLabels": {"team": 7}}, "'/commonLabels/team'"),
+    "a label that pods are selected by": (
+        {"commonLabels": {"app.kubernetes.io/name": "ours"}},
+        "invalid propertyName 'app.kubernetes.io/name'",
+    ),
+    "a label that tells DaemonSets apart": (
+        {"agent": {"podLabels": {"carbonaware.io/nodes": "all"}}},
+        "'/agent/podLabels'",
+    ),
+    "a name too long for a label": ({"nameOverride": "n" * 64}, "'/nameOverride'"),
     "a namespace with a capital": ({"rbac": {"namespaces": ["Team"]}}, "'/rbac/namespaces/0'"),
     "a zone without a source": ({"zones": [{"name": "de", "spec": {}}]}, "'/zones/0/spec'"),
     "a zone whose spec lies beside it": (

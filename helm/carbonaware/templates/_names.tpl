@@ -1,7 +1,8 @@
 {{/* Names, labels and images that several templates share. */}}
 
 {{- define "carbonaware.fullname" -}}
-{{- .Values.fullnameOverride | default .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- /* A Service must have a DNS label for its name; a release may have dots in its own. */ -}}
+{{- .Values.fullnameOverride | default .Release.Name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- end }}
 
 {{- define "carbonaware.operator.name" -}}

@@ -142,7 +142,7 @@
   verbs:
   - get
   resourceNames:
-  - {{ .Values.rbac.exporter.configMap }}
+  - {{ .Values.rbac.exporter.configMap | quote }}
 {{- end }}
 
 {{- define "carbonaware.rights.agent" -}}

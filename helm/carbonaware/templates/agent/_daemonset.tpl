@@ -125,7 +125,7 @@ volumes:
   {{- with .settings.curvesConfigMap }}
   - name: curves
     configMap:
-      name: {{ . }}
+      name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end }}
@@ -199,7 +199,7 @@ affinity:
       nodeSelectorTerms: # a node that lacks one of the labels is no GPU node
         {{- range $key, $value := .gpu.nodeSelector }}
         - matchExpressions:
-            - key: {{ $key }}
+            - key: {{ $key | quote }}
               operator: NotIn
               values: [{{ $value | quote }}]
         {{- end }}
