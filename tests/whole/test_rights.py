@@ -77,12 +77,15 @@ class Audited:
 
     def account(self, name: str, tables: dict[str, tuple[Right, ...]], folder: Path) -> Path:
         """The kubeconfig of a service account with these rights, by namespace."""
-        self.cluster.kubectl("create", "serviceaccount", name, "-n", SYSTEM)
-        documents = [
-            document
-            for namespace, table in tables.items()
-            for document in roles(name, namespace, table)
+        documents: list[dict[str, Any]] = [
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": name, "namespace": SYSTEM},
+            }
         ]
+        for namespace, table in tables.items():
+            documents += roles(name, namespace, table)
         self.cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(documents))
         token = self.cluster.kubectl("create", "token", name, "-n", SYSTEM).strip()
         config = yaml.safe_load(self.cluster.kubeconfig.read_text())
@@ -340,11 +343,7 @@ def test_an_operator_whose_policy_is_unbound_says_so(
     binding = f"validatingadmissionpolicybinding/{OPERATOR_POLICY}"
     kept = cluster.kubectl("get", binding, "-o", "json")
     cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump(a_zone("guarded")))
-    token = cluster.kubectl("create", "token", "carbonaware-operator", "-n", SYSTEM).strip()
-    config = yaml.safe_load(cluster.kubeconfig.read_text())
-    config["users"][0]["user"] = {"token": token}
-    kubeconfig = tmp_path / "again.kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(config))
+    kubeconfig = audited.account("carbonaware-operator", OPERATOR, tmp_path)
     operator = running.operator("--sweep-seconds=1", kubeconfig=kubeconfig).wait_ready()
 
     def shown() -> tuple[str, float]:
