@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from carbonaware_operator.cli.complete import answer
 from stand_in_api import Run, StandInApi, stored_job, stored_zone
@@ -54,6 +55,20 @@ class TestKubectlCompletion:
         monkeypatch.setenv("KUBECONFIG", str(nowhere))
 
         assert [":4"] == answer(["explain", ""])
+
+    def test_leaves_out_what_a_shell_would_run(
+        self, api: StandInApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A kubeconfig from elsewhere may name its contexts as it likes."""
+        names = ["$(id)", "a;b", "a\nb", "admin@eks/eu:1"]
+        path = api.kubeconfig(tmp_path / "hostile")
+        config = yaml.safe_load(path.read_text())
+        context = config["contexts"][0]
+        config["contexts"] += [{**context, "name": name} for name in names]
+        path.write_text(yaml.safe_dump(config))
+        monkeypatch.setenv("KUBECONFIG", str(path))
+
+        assert ["admin@eks/eu:1", "main", "other", ":4"] == answer(["list", "--context", ""])
 
     def test_is_a_program_of_its_own(self) -> None:
         """Kubectl looks for it on PATH by this very name."""

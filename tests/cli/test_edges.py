@@ -127,6 +127,10 @@ class TestErrors:
             ["list", "-o", "xml"],
             ["release", "train", "--timeout", "soon"],
             ["explain"],
+            ["explain", ".."],
+            ["explain", "a?b"],
+            ["list", "-n", ".."],
+            ["zones", "check", "a%2fb"],
             ["list", "--kubeconfig", "/does/not/exist"],
         ],
     )
@@ -135,6 +139,19 @@ class TestErrors:
     ) -> None:
         """The cluster is not asked."""
         assert 2 == kubectl_carbonaware(*arguments).exit_code
+
+    def test_an_interrupt_is_exit_code_130_and_says_nothing(
+        self, kubectl_carbonaware: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Ctrl-C is how `-w` ends."""
+
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("carbonaware_operator.cli.session.KubeClient", interrupted)
+        result = kubectl_carbonaware("list", "-w")
+
+        assert (130, "") == (result.exit_code, result.output)
 
 
 class TestHelp:

@@ -165,8 +165,23 @@ REFUSED = {
          a_job()],
         "CarbonZone de plays ConfigMap day: give the file that holds it too",
     ),
+    "annotations that are no map": (
+        [a_job() | {"metadata": {"name": "train", "annotations": ["a"]}}],
+        "CarbonAwareJob train: metadata.annotations must be a map",
+    ),
+    "a namespace that is no string": (
+        [a_job() | {"metadata": {"name": "train", "namespace": ["a"]}}],
+        "CarbonAwareJob train: metadata.namespace must be a string",
+    ),
     "no job": ([a_zone(type="Static", static={"gramsPerKWh": 1})], "no CarbonAwareJob in "),
 }  # fmt: skip
+
+
+def test_reads_the_list_that_kubectl_get_prints(simulate: Run, tmp_path: Path):
+    """`kubectl get caj -o yaml` wraps the objects."""
+    wrapped = {"apiVersion": "v1", "kind": "List", "items": [a_job()]}
+
+    assert 0 == simulate("-f", a_file(tmp_path, wrapped)).exit_code
 
 
 class TestRefusals:

@@ -210,7 +210,18 @@ class TestUsage:
 
         assert {"train": 0.0, "fresh": 3.0} == watts
 
-    @pytest.mark.parametrize("text", ["<html>", 'x{a="b} 1\n', page(1).replace("carbonaware", "k")])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "<html>",
+            'x{a="b} 1\n',
+            page(1).replace("carbonaware", "k"),
+            page(1, train=float("nan")),
+            page(1, train=float("inf")),
+            page(1, train=-1),
+            page(1, train=1).replace("owner_uid", "other"),
+        ],
+    )
     def test_refuses_what_is_no_page_of_an_agent(self, text: str) -> None:
         """A proxy's error page is no zero."""
         with pytest.raises(PageError):

@@ -71,8 +71,18 @@ def _objects(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for body in bodies:
         if body is not None and not isinstance(body, dict):
             raise CommandError(f"{path} must hold Kubernetes objects")
-        if body:
-            yield path, body
+        for item in _items(body, path) if body else ():
+            yield path, item
+
+
+def _items(body: dict[str, Any], path: str) -> list[dict[str, Any]]:
+    """The object, or what is in a List, as `kubectl get -o yaml` prints several objects."""
+    if not str(body.get("kind")).endswith("List") or "items" not in body:
+        return [body]
+    items = body["items"]
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise CommandError(f"{path} must hold Kubernetes objects")
+    return items
 
 
 def _take_in(
@@ -80,6 +90,7 @@ def _take_in(
 ) -> None:
     kind, name = body.get("kind"), _metadata(body).get("name") or ""
     subject = f"{file}: {kind} {name}".rstrip()
+    _check_metadata(_metadata(body), subject)
     match body.get("apiVersion"), kind:
         case "v1", "ConfigMap":
             found.texts[name] = body.get("data") or {}
@@ -121,6 +132,14 @@ def _as_created(body: dict[str, Any], uid: str, created: Instant) -> dict[str, A
         },
         "spec": body["spec"],
     }
+
+
+def _check_metadata(metadata: dict[str, Any], subject: str) -> None:
+    for field_name in ("name", "generateName", "namespace"):
+        if not isinstance(metadata.get(field_name) or "", str):
+            raise CommandError(f"{subject}: metadata.{field_name} must be a string")
+    if not isinstance(metadata.get("annotations") or {}, dict):
+        raise CommandError(f"{subject}: metadata.annotations must be a map")
 
 
 def _metadata(body: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Options that commands share, and what they say: which cluster, as whom, in which namespace."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,10 @@ class Target:
     namespace: str | None = None
 
 
+# What may be in names of Kubernetes; anything else would be another path of its API.
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+
+
 class ObjectName(click.ParamType[str]):
     """The name of an object, alone or behind its kind as kubectl writes it: `caj/train`."""
 
@@ -38,6 +43,8 @@ class ObjectName(click.ParamType[str]):
         kind, slash, name = value.rpartition("/")
         if (slash and kind.lower().partition(".")[0] not in self._prefixes) or not name:
             self.fail(f"must be NAME or {self._prefixes[0]}/NAME, not {value}", param, ctx)
+        if not _NAME.fullmatch(name):
+            self.fail(f"{name} cannot be the name of an object in Kubernetes", param, ctx)
         return name
 
     def shell_complete(
@@ -49,6 +56,19 @@ class ObjectName(click.ParamType[str]):
 
 JOB = ObjectName("job", "caj", "carbonawarejob", "carbonawarejobs", "job")
 ZONE = ObjectName("zone", "czone", "carbonzone", "carbonzones", "zone")
+
+
+class _Namespace(ObjectName):
+    """The name of a namespace, alone."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, if it can be one."""
+        if not _NAME.fullmatch(value):
+            self.fail(f"{value} cannot be the name of a namespace", param, ctx)
+        return value
+
+
+_NAMESPACE = _Namespace("namespace")
 
 
 class _Suggested(click.ParamType[str]):
@@ -78,7 +98,7 @@ def with_target(command: Command) -> Command:
         click.option(
             "-n",
             "--namespace",
-            type=_Suggested("namespace"),
+            type=_NAMESPACE,
             help="Namespace of the job. Default: that of the context.",
         )(command)
     )
@@ -119,7 +139,7 @@ def with_output(*forms: str) -> Callable[[Command], Command]:
 
 with_operator_namespace = click.option(
     "--operator-namespace",
-    type=_Suggested("namespace"),
+    type=_NAMESPACE,
     default="carbonaware-system",
     show_default=True,
     help="Namespace where carbonaware is installed.",

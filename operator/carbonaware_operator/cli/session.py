@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+import click
 from kubernetes.aio.config import ConfigException
 from kubernetes.aio.config.kube_config import list_kube_config_contexts
 
@@ -14,6 +15,9 @@ from carbonaware_operator.cli.options import Target
 from carbonaware_operator.cluster.kube import ApiError, KubeClient, connect
 
 T = TypeVar("T")
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it: 128 and the number of SIGINT."""
 
 _SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -25,6 +29,8 @@ def run(target: Target, command: Callable[[KubeClient, str], Awaitable[T]]) -> T
     """
     try:
         return asyncio.run(_connected(target, command))
+    except KeyboardInterrupt as interrupt:
+        raise click.exceptions.Exit(INTERRUPTED) from interrupt
     except ApiError as error:
         raise of_api(error) from error
     except ConfigException as error:

@@ -198,7 +198,7 @@ def row(job: Simulated, start: Instant) -> list[str]:
     waits = MISSING if isinstance(last, Hold) else span(job.last.time - start)
     return [
         job.job.record.name,
-        ", ".join(holds) or MISSING,
+        ", ".join(dict.fromkeys(holds)) or MISSING,
         format_instant(job.started) if job.started else "fails" if _fails(job) else "never",
         last.reason if isinstance(last, Release | Fail) else MISSING,
         waits,

@@ -4,6 +4,7 @@ Whoever presses Tab waits: the cluster has two seconds, and whatever goes wrong 
 """
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 from click.shell_completion import CompletionItem
@@ -23,4 +24,6 @@ def suggested(kind: str, options: Mapping[str, Any], incomplete: str) -> list[Co
         names = names_of(kind, options, PATIENCE_SECONDS)
     except Exception:  # noqa: BLE001 - a shell's prompt is no place for an error
         return []
-    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+    # A shell runs what it completed: the name of a context can hold `$(...)` or a line break.
+    plain = (name for name in sorted(names) if quote(name) == name)
+    return [CompletionItem(name) for name in plain if name.startswith(incomplete)]

@@ -4,14 +4,18 @@ For a look at what goes on now: the account of a job is made by the operator, ex
 page. Here a float will do.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from prometheus_client.parser import text_string_to_metric_families
 
 OWNER_ENERGY = "carbonaware_owner_energy_joules_total"
 NODE_ENERGY = "carbonaware_node_energy_joules_total"
 TIMESTAMP = "carbonaware_agent_sample_timestamp_seconds"
+
+_LABELS = {OWNER_ENERGY: ("namespace", "owner_uid"), NODE_ENERGY: ()}
+"""What each series is summed by."""
 
 Series = tuple[tuple[str, str], ...]
 
@@ -51,14 +55,27 @@ def read_page(text: str) -> Page:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 if sample.name in found:
+                    _check(sample.value, sample.labels, _LABELS[sample.name])
                     found[sample.name][tuple(sorted(sample.labels.items()))] = sample.value
                 elif sample.name == TIMESTAMP:
+                    _check(sample.value)
                     seconds = sample.value
     except (ValueError, KeyError, IndexError) as error:
         raise PageError(f"it shows no metrics: {error}") from error
     if seconds is None:
         raise PageError(f"it does not show {TIMESTAMP}: update carbonaware there")
     return Page(seconds, found[OWNER_ENERGY], found[NODE_ENERGY])
+
+
+def _check(
+    value: float, labels: Mapping[str, str] | None = None, needed: Iterable[str] = ()
+) -> None:
+    """Raises ValueError: no counter of an agent looks like that."""
+    if not 0 <= value < inf:
+        raise ValueError(f"{value} is no amount")
+    missing = [name for name in needed if name not in (labels or {})]
+    if missing:
+        raise ValueError(f"a series lacks the label {missing[0]}")
 
 
 _Part = Callable[[Page], Mapping[Series, float]]
