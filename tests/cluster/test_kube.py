@@ -1,5 +1,6 @@
 """The thin client: paths, preconditions, paging and errors, against a loopback server."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 
+from carbonaware_operator.cluster import kube as kube_module
 from carbonaware_operator.cluster.kube import (
     CARBON_AWARE_JOBS,
     CARBON_ZONES,
@@ -20,12 +22,15 @@ from carbonaware_operator.cluster.kube import (
     configuration,
 )
 
+SILENT = web.StreamResponse()
+"""An answer that begins and then says nothing."""
+
 
 @dataclass
 class Server:
     """Answers as told, hangs up where there is None, and keeps what it was asked."""
 
-    answers: list[web.Response | None] = field(default_factory=list)
+    answers: list[web.StreamResponse | None] = field(default_factory=list)
     asked: list[web.Request] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     url: str = ""
@@ -35,7 +40,7 @@ class Server:
         text = body if isinstance(body, str) else json.dumps(body)
         self.answers.append(web.Response(text=text, status=status, content_type="application/json"))
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         text = await request.text()
         self.asked.append(request)
@@ -45,6 +50,9 @@ class Server:
             assert request.transport
             request.transport.close()
             return web.Response()
+        if answer is SILENT:
+            await answer.prepare(request)
+            await asyncio.Event().wait()
         return answer
 
 
@@ -54,7 +62,7 @@ async def server() -> AsyncIterator[Server]:
     server = Server()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.01)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
@@ -239,3 +247,16 @@ class TestConfiguration:
         )
 
         assert "https://127.0.0.1:1" == (await configuration(str(path))).host
+
+
+class TestWatch:
+    async def test_ends_on_a_connection_that_is_dead_but_open(self, kube, server, monkeypatch):
+        """The server's end of a watch never arrives over a half-open connection."""
+        monkeypatch.setattr(kube_module, "WATCH_SILENCE_SECONDS", 0.05)
+        server.answers.append(SILENT)
+
+        with pytest.raises(ApiError) as silent:
+            async for _ in kube.watch(JOBS, "team", "1"):
+                pass
+
+        assert 0 == silent.value.status

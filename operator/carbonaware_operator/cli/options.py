@@ -14,7 +14,7 @@ from carbonaware_operator.quantities.durations import DurationError, parse_durat
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 EXIT_CODES = """Exit codes: 0 done; 1 not found or refused; 2 wrong usage; 3 no cluster can be
-reached. Colour is left out when stdout is no terminal or NO_COLOR is set."""
+reached; 130 interrupted. Colour is left out when stdout is no terminal or NO_COLOR is set."""
 
 
 @dataclass(frozen=True, slots=True)

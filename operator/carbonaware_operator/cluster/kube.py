@@ -25,6 +25,8 @@ METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 REQUEST_TIMEOUT_SECONDS = 20.0
 WATCH_SECONDS = 300
 """After so long the API server ends a watch; whoever still wants it lists and watches again."""
+WATCH_SILENCE_SECONDS = WATCH_SECONDS + REQUEST_TIMEOUT_SECONDS
+"""After so long without a byte a watch is dead: a broken connection may never say so."""
 # What reading a file of another shape ends in.
 _MISSHAPEN = (LookupError, TypeError, AttributeError, ValueError, RecursionError)
 
@@ -238,7 +240,9 @@ class KubeClient:
         query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
         if fields:
             query["fieldSelector"] = fields
-        limit = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT_SECONDS)
+        limit = aiohttp.ClientTimeout(
+            total=None, sock_connect=REQUEST_TIMEOUT_SECONDS, sock_read=WATCH_SILENCE_SECONDS
+        )
         headers = {"Accept": "application/json"}
         try:
             answer = await self._send(
