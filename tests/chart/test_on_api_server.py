@@ -217,7 +217,8 @@ class TestObjects:
             # A Pod needs its account to exist; those of the release are tried one by one below.
             if each["kind"] not in (*MONITORED, "Pod")
         }
-        cluster.apply([_a_namespace(NAMESPACE)])
+        places = {each["metadata"].get("namespace", NAMESPACE) for each in found.values()}
+        cluster.apply([_a_namespace(place) for place in sorted(places)])
 
         answer = cluster.kubectl(
             *("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"),
