@@ -8,6 +8,7 @@ import click
 
 from carbonaware_operator.cli.errors import CommandError
 from carbonaware_operator.cli.manifests import GivenJob, read_manifests
+from carbonaware_operator.cli.options import with_output
 from carbonaware_operator.cli.outlooks import grams
 from carbonaware_operator.cli.output import MISSING, print_document, print_line, print_table
 from carbonaware_operator.cli.played_grids import PlayedGrid, played_grid
@@ -107,14 +108,7 @@ def _now() -> Instant:
     show_default=True,
     help="How far to look ahead.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(("table", "json", "yaml")),
-    default="table",
-    show_default=True,
-    help="Form of the output.",
-)
+@with_output("table", "json", "yaml")
 def simulate_(
     files: tuple[str, ...], zone: str | None, start: Instant, days: int, output: str
 ) -> None:

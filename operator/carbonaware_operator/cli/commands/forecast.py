@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from carbonaware_operator.cli.errors import CommandError
+from carbonaware_operator.cli.options import with_output
 from carbonaware_operator.cli.output import DOCUMENTS, print_document, print_table
 from carbonaware_operator.cli.traces import INTENSITY, PRICE, read_trace
 
@@ -85,14 +86,7 @@ def _time_zone(_context: click.Context, _parameter: click.Parameter, name: str) 
     show_default=True,
     help="auto: the one with the best score in the weeks before each forecast.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(("table", "json", "yaml")),
-    default="table",
-    show_default=True,
-    help="Form of the output.",
-)
+@with_output("table", "json", "yaml")
 def backtest_(
     trace: str,
     column: str | None,
