@@ -9,8 +9,10 @@ import yaml
 
 from builders import a_job_body, a_job_spec
 from carbonaware_operator.api import rights
-from carbonaware_operator.api.admission import OPERATOR_ACCOUNT
+from carbonaware_operator.api.admission import OPERATOR_ACCOUNT, OPERATOR_POLICY, POLICY
 from carbonaware_operator.api.rights import Right, rules
+from carbonaware_operator.cluster.guards import guards
+from carbonaware_operator.cluster.kube import KubeClient, connect
 from programs import eventually
 from testbed.cluster import Cluster
 from testbed.errors import KubectlError
@@ -81,6 +83,19 @@ def a_child_of_a_job(cluster: Cluster, namespace: str) -> dict[str, Any]:
 def a_job_of_a_user() -> dict[str, Any]:
     """A suspended Job that nobody owns."""
     return a_child() | {"metadata": {"name": "theirs"}}
+
+
+async def test_what_is_applied_is_known_to_guard(cluster):
+    """The API server adds defaults, and they make no difference."""
+    api = await connect(str(cluster.kubeconfig))
+    api.set_default_header("Impersonate-User", OPERATOR_ACCOUNT)
+    api.set_default_header("Impersonate-Group", "system:masters")
+    try:
+        found = await guards(KubeClient(api))
+    finally:
+        await api.close()
+
+    assert {POLICY: "", OPERATOR_POLICY: ""} == found
 
 
 class TestUsers:

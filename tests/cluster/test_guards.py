@@ -68,20 +68,57 @@ class TestGuards:
         assert f"{plural} {name} must exist" in found[name]
 
     @pytest.mark.parametrize(
-        "spec",
+        "change",
         [
-            {"policyName": POLICY, "validationActions": ["Audit"]},
-            {"policyName": "another", "validationActions": ["Deny"]},
+            {"validationActions": ["Audit"]},
+            {"policyName": "another"},
+            {"matchResources": {"namespaceSelector": {"matchLabels": {"guarded": "yes"}}}},
+            {"matchResources": {"excludeResourceRules": [{"resources": ["*"]}]}},
+            {"paramRef": {"name": "none", "parameterNotFoundAction": "Allow"}},
         ],
-        ids=["it audits only", "it binds another policy"],
+        ids=["audits only", "binds another", "leaves namespaces out", "excludes", "asks for more"],
     )
-    async def test_do_not_hold_when_the_binding_denies_nothing(
-        self, cluster: Cluster, spec: dict[str, Any]
+    @pytest.mark.parametrize("name", [POLICY, OPERATOR_POLICY])
+    async def test_do_not_hold_when_the_binding_lets_something_pass(
+        self, cluster: Cluster, name: str, change: dict[str, Any]
     ):
         """Its name alone guards nobody."""
-        cluster.objects[BINDINGS, POLICY] |= {"spec": spec}
+        cluster.objects[BINDINGS, name]["spec"] |= change
 
-        assert "must deny" in (await guards(cluster))[POLICY]
+        assert "must deny what its policy forbids, everywhere" in (await guards(cluster))[name]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"failurePolicy": "Ignore"},
+            {"validations": [{"expression": "true"}]},
+            {"matchConstraints": {"resourceRules": []}},
+            {"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}},
+        ],
+        ids=["failures pass", "forbids nothing", "matches nothing", "asks for more"],
+    )
+    @pytest.mark.parametrize("name", [POLICY, OPERATOR_POLICY])
+    async def test_do_not_hold_when_the_policy_was_edited(
+        self, cluster: Cluster, name: str, change: dict[str, Any]
+    ):
+        """Nor does a policy guard that has the name, and other rules."""
+        cluster.objects[POLICIES, name]["spec"] |= change
+
+        assert "must be that of this version" in (await guards(cluster))[name]
+
+    async def test_do_not_hold_when_the_operator_is_exempt(self, cluster: Cluster):
+        """A second condition that names the operator as well."""
+        spec = cluster.objects[POLICIES, OPERATOR_POLICY]["spec"]
+        but = {"name": "but", "expression": f"request.userInfo.username != '{OPERATOR_ACCOUNT}'"}
+        spec["matchConditions"].append(but)
+
+        assert "must be that of this version" in (await guards(cluster))[OPERATOR_POLICY]
+
+    async def test_hold_when_the_binding_audits_besides(self, cluster: Cluster):
+        """Whoever also wants refusals in the audit log is guarded all the same."""
+        cluster.objects[BINDINGS, POLICY]["spec"]["validationActions"] = ["Deny", "Audit"]
+
+        assert "" == (await guards(cluster))[POLICY]
 
     async def test_do_not_hold_for_an_operator_of_another_name(self, cluster: Cluster):
         """A release in another namespace, with the policy of the usual one."""

@@ -1,6 +1,12 @@
-"""Whether the admission policies that guard the operator are bound, and bind this very operator."""
+"""Whether the admission policies that guard the operator are bound, and bind this very operator.
 
-from carbonaware_operator.api.admission import OPERATOR_POLICY, POLICY
+A name guards nobody: a policy that was edited, or a binding that leaves namespaces out, is there
+and lets everything pass. So both are compared with what this version would apply.
+"""
+
+from typing import Any
+
+from carbonaware_operator.api.admission import OPERATOR_POLICY, POLICY, documents
 from carbonaware_operator.cluster.kube import ApiError, Kind, KubeClient, Object
 
 _ADMISSION = "admissionregistration.k8s.io/v1"
@@ -8,39 +14,70 @@ _POLICIES = Kind(_ADMISSION, "validatingadmissionpolicies", namespaced=False)
 _BINDINGS = Kind(_ADMISSION, "validatingadmissionpolicybindings", namespaced=False)
 _REVIEW = "authentication.k8s.io/v1"
 _REVIEWS = Kind(_REVIEW, "selfsubjectreviews", namespaced=False)
+_DEFAULTS: Object = {
+    "matchPolicy": "Equivalent",
+    "namespaceSelector": {},
+    "objectSelector": {},
+    "scope": "*",
+}
+"""What the API server adds to what is applied, and what is the same as leaving it out."""
 
 
 async def guards(kube: KubeClient) -> dict[str, str]:
     """For each policy what lacks for it to guard; empty where nothing does. Raises ApiError."""
+    account = await _account(kube)
+    wanted = {(body["kind"], body["metadata"]["name"]): body["spec"] for body in documents(account)}
     return {
-        POLICY: await _lack(kube, POLICY),
-        OPERATOR_POLICY: await _lack(kube, OPERATOR_POLICY) or await _stranger(kube),
+        name: await _lack(kube, name, account, wanted["ValidatingAdmissionPolicy", name])
+        for name in (POLICY, OPERATOR_POLICY)
     }
 
 
-async def _lack(kube: KubeClient, name: str) -> str:
+async def _account(kube: KubeClient) -> str:
+    """The operator's own user name, as the API server knows it."""
+    review: Object = {"apiVersion": _REVIEW, "kind": "SelfSubjectReview", "metadata": {}}
+    answer = await kube.create(_REVIEWS, None, review)
+    return str(answer["status"]["userInfo"].get("username", ""))
+
+
+async def _lack(kube: KubeClient, name: str, account: str, wanted: Object) -> str:
+    specs = []
     for kind in (_POLICIES, _BINDINGS):
         try:
-            found = await kube.get(kind, None, name)
+            specs.append((await kube.get(kind, None, name))["spec"])
         except ApiError as error:
             if error.status == 404:
                 return f"{kind.plural} {name} must exist: apply crds/admission.yaml"
             if error.status == 403:
                 return f"the operator must be allowed to get {kind.plural} {name}"
             raise
-    spec = found["spec"]
-    if spec.get("policyName") != name or "Deny" not in spec.get("validationActions", ()):
-        return f"{kind.plural} {name} must deny what its policy forbids"
+    policy, binding = specs
+    if name == OPERATOR_POLICY and not _is_about(policy, account):
+        return f"{_POLICIES.plural} {name} must be about the operator's user {account}"
+    if _without_defaults(policy) != wanted:
+        return f"{_POLICIES.plural} {name} must be that of this version: apply it again"
+    if not _denies_everywhere(binding, name):
+        return f"{_BINDINGS.plural} {name} must deny what its policy forbids, everywhere"
     return ""
 
 
-async def _stranger(kube: KubeClient) -> str:
-    """What lacks when the policy is about another account than this operator's."""
-    review: Object = {"apiVersion": _REVIEW, "kind": "SelfSubjectReview", "metadata": {}}
-    answer = await kube.create(_REVIEWS, None, review)
-    account = answer["status"]["userInfo"].get("username", "")
-    policy = await kube.get(_POLICIES, None, OPERATOR_POLICY)
-    conditions = policy["spec"].get("matchConditions") or []
-    if any(f"'{account}'" in condition["expression"] for condition in conditions):
-        return ""
-    return f"{_POLICIES.plural} {OPERATOR_POLICY} must be about the operator's user {account}"
+def _is_about(policy: Object, account: str) -> bool:
+    conditions = policy.get("matchConditions") or []
+    return any(f"'{account}'" in condition["expression"] for condition in conditions)
+
+
+def _denies_everywhere(binding: Object, name: str) -> bool:
+    """Whether a binding binds its policy for all objects; it may warn or audit besides."""
+    rest = _without_defaults(binding)
+    actions = rest.pop("validationActions", None) or ()
+    rest = {key: value for key, value in rest.items() if value != {}}
+    return "Deny" in actions and rest == {"policyName": name}
+
+
+def _without_defaults(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = {k: v for k, v in value.items() if k not in _DEFAULTS or v != _DEFAULTS[k]}
+        return {key: _without_defaults(inner) for key, inner in kept.items()}
+    if isinstance(value, list):
+        return [_without_defaults(inner) for inner in value]
+    return value
