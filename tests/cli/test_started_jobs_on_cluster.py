@@ -25,6 +25,8 @@ def running(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Stack]
     with stack(cluster, namespace, tmp_path) as programs:
         programs.apply(a_zone(namespace, 360))
         programs.operator().wait_ready()
+        zone = f"carbonzone/{namespace}"
+        programs.kubectl("wait", "--for=condition=Fresh", zone, "--timeout=60s")
         yield programs
     cluster.kubectl("delete", "carbonzone", namespace, "--ignore-not-found", "--wait=false")
 

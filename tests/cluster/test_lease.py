@@ -187,11 +187,40 @@ class TestTakingOver:
         second = await Replica(kube, clock, "second").start()
         await first.crash()
 
-        await clock.advance(TIMES.duration)
+        await clock.advance(TIMES.duration - 0.1)
         before = second.leading
-        await clock.advance(TIMES.retry)
+        await clock.advance(0.1)
 
         assert (False, True, "second") == (before, second.leading, holder(kube))
+
+    @pytest.mark.parametrize("renewals", range(1, 5))
+    async def test_happens_within_the_duration_of_the_last_renewal(self, kube, clock, renewals):
+        """Whenever the standby looks; never before the leader's own deadline."""
+        first = await Replica(kube, clock, "first").start()
+        await clock.advance(0.3)
+        second = await Replica(kube, clock, "second").start()
+        await clock.advance(renewals * TIMES.retry - 0.3)
+        await first.crash()
+
+        await clock.advance(TIMES.renew_deadline)
+        before = second.leading
+        await clock.advance(TIMES.duration - TIMES.renew_deadline)
+
+        assert (False, True) == (before, second.leading)
+
+    async def test_a_look_that_hung_takes_nothing_off_the_duration(self, kube, clock):
+        """Between two looks far apart the leader may have renewed at any time."""
+        first = await Replica(kube, clock, "first").start()
+        await clock.advance(0.25)
+        second = await Replica(kube, clock, "second").start()
+        with away(kube):
+            await clock.advance(9.65)
+        await clock.advance(0.4)  # the leader renews at 10, the standby looks at 10.25
+        await first.crash()
+
+        await clock.advance(TIMES.duration - TIMES.look - 0.5)
+
+        assert not second.leading
 
     async def test_counts_from_the_first_look(self, kube, clock):
         """A replica that starts beside a stale Lease has not seen it stand still yet."""
