@@ -193,7 +193,7 @@ class BookedJob:
     namespace: str
     name: str
     resource_version: str
-    workload_uid: str | None
+    owner_uids: frozenset[str]
     zone_name: str | None = "de"
     shifts: tuple[tuple[Instant, int], ...] = ((MIDNIGHT, 0),)
     finished: Instant | None = None
@@ -214,7 +214,7 @@ class Book:
             namespace=metadata["namespace"],
             name=metadata["name"],
             resource_version=metadata["resourceVersion"],
-            workload_uid=f"owner-{metadata['name']}",
+            owner_uids=frozenset({f"owner-{metadata['name']}"}),
         )
         for name, value in fields.items():
             setattr(job, name, value)

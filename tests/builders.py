@@ -11,19 +11,17 @@ from carbonaware_operator.api.job import (
     Window,
 )
 from carbonaware_operator.api.reasons import Annotation, Label, ReleaseReason, SignalReason
+from carbonaware_operator.kinds.parent import child_name
 from carbonaware_operator.planning.job import (
     Blocked,
-    Child,
-    Ending,
     Job,
     ResolvedSchedule,
-    Stage,
 )
+from carbonaware_operator.planning.observed import Cause, Ending, Observed, Stage, Workload
 from carbonaware_operator.planning.outlook import Fallback, Missing, Outlook, Signal
 from carbonaware_operator.planning.windows import ALWAYS, Windows, windows_of
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh, milligrams_per_kwh
 from carbonaware_operator.quantities.instants import Instant, format_instant
-from carbonaware_operator.store.children import child_name
 from carbonaware_operator.store.jobs import JobRecord, JobStore
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -120,21 +118,21 @@ def a_child(
     uid: str = "child-uid",
     resource_version: str = "10",
     created: Instant = NOON,
-    suspend: bool = False,
-    drained: bool = False,
+    suspended_by: Cause | None = None,
+    stopped: bool = False,
     ending: Ending | None = None,
     release_reason: str = ReleaseReason.INTENSITY_ACCEPTABLE,
     handled_request: str | None = None,
-) -> Child:
+) -> Observed:
     """A child Job that runs."""
-    return Child(
-        name=name,
-        uid=uid,
+    return Observed(
+        workload=Workload("batch/v1", "Job", name, uid),
         resource_version=resource_version,
         created=created,
-        suspend=suspend,
-        drained=drained,
+        suspended_by=suspended_by,
+        stopped=stopped,
         ending=ending,
+        owner_uids=frozenset({uid}),
         release_reason=release_reason,
         handled_request=handled_request,
     )

@@ -13,7 +13,7 @@ import yaml
 from click.testing import Result
 
 from carbonaware_operator.api.reasons import ReleaseReason
-from carbonaware_operator.store.children import child_body
+from carbonaware_operator.kinds.registry import JOB
 
 Object = dict[str, Any]
 
@@ -245,7 +245,7 @@ def condition_of(
 
 def stored_child(parent: Object, *, suspend: bool = False, **status: Any) -> Object:
     """The child Job of a CarbonAwareJob, as the API server has it."""
-    child = child_body(deepcopy(parent), ReleaseReason.IMMEDIATE, None)
+    child = JOB.build(deepcopy(parent), ReleaseReason.IMMEDIATE, None)
     child["metadata"] |= {
         "uid": f"child-of-{parent['metadata']['name']}",
         "resourceVersion": "9",

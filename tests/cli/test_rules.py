@@ -17,7 +17,8 @@ from carbonaware_operator.api.reasons import EndReason, HoldReason, ReleaseReaso
 from carbonaware_operator.cli.rules import RULES, Situation, Verdict, findings
 from carbonaware_operator.planning.decide import decide
 from carbonaware_operator.planning.decision import Continue
-from carbonaware_operator.planning.job import Blocked, Job, ScheduleDefaults, Stage, resolve
+from carbonaware_operator.planning.job import Blocked, Job, ScheduleDefaults, resolve
+from carbonaware_operator.planning.observed import Stage
 from carbonaware_operator.planning.outlook import Fallback, Missing, Outlook, Signal
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import format_instant

@@ -8,8 +8,9 @@ from builders import NOON, a_child_body, a_job_body, a_job_spec
 from carbonaware_operator.api.reasons import Annotation, ConditionType, HoldReason, ReleaseReason
 from carbonaware_operator.cluster.jobs import JobWriter, RefusedError, StaleJobError
 from carbonaware_operator.cluster.kube import CARBON_AWARE_JOBS, JOBS, ApiError
+from carbonaware_operator.kinds.parent import child_name
+from carbonaware_operator.planning.observed import Cause
 from carbonaware_operator.planning.progress import Condition, Progress
-from carbonaware_operator.store.children import child_name
 from carbonaware_operator.store.jobs import JobRecord, JobStore
 from fakes import FakeKube
 
@@ -232,10 +233,11 @@ class TestSetSuspend:
         store.apply_child(made)
         child = store.apply(a_job_body()).child
 
-        assert (await JobWriter(kube).set_suspend(record, child, suspend=True))["spec"]["suspend"]
+        assert (await JobWriter(kube).suspend(record, child, Cause.USER))["spec"]["suspend"]
 
+        another = replace(child, workload=replace(child.workload, uid="other"))
         with pytest.raises(ApiError):
-            await JobWriter(kube).set_suspend(record, replace(child, uid="other"), suspend=True)
+            await JobWriter(kube).suspend(record, another, Cause.USER)
 
 
 class TestDelete:

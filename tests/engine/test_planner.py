@@ -18,8 +18,8 @@ from carbonaware_operator.engine.planner import (
     WRITES_IN_FLIGHT,
     Planner,
 )
+from carbonaware_operator.kinds.parent import child_name
 from carbonaware_operator.quantities.instants import format_instant
-from carbonaware_operator.store.children import child_name
 from carbonaware_operator.store.jobs import JobStore
 from carbonaware_operator.store.zones import ZoneStore, zone_record
 from carbonaware_operator.telemetry.metrics import OperatorMetrics

@@ -18,7 +18,8 @@ from carbonaware_operator.planning.decision import (
     Resume,
     Suspend,
 )
-from carbonaware_operator.planning.job import Blocked, Job, Stage
+from carbonaware_operator.planning.job import Blocked, Job
+from carbonaware_operator.planning.observed import Stage
 from carbonaware_operator.planning.windows import ALWAYS
 
 EVENING = some_windows(a_window("20:00", "22:00"))

@@ -21,7 +21,8 @@ from builders import (
 from carbonaware_operator.api.reasons import ConditionType, EndReason, ReleaseReason
 from carbonaware_operator.planning.decide import decide
 from carbonaware_operator.planning.decision import Fail
-from carbonaware_operator.planning.job import Ending, Job, stage_of
+from carbonaware_operator.planning.job import Job
+from carbonaware_operator.planning.observed import Cause, Ending, stage_of
 from carbonaware_operator.planning.progress import Moment, Progress, advance
 
 DIRTY = {"max_grams": 100}
@@ -38,6 +39,11 @@ def seen(progress, job, child, moment, outlook=an_outlook(300)):  # noqa: B008 -
     job = replace(job, stage=stage_of(child))
     decision = decide(job, outlook, moment.now)
     return advance(progress, job, child, decision, outlook, moment)
+
+
+def a_stopped_child(**fields):
+    """A child that its user suspended, and no pod of it is left."""
+    return a_child(suspended_by=Cause.USER, stopped=True, **fields)
 
 
 def held(job=None, at=0.0) -> Progress:
@@ -222,12 +228,12 @@ class TestSuspension:
 
     def suspended(self) -> Progress:
         """Suspended ten minutes after the start."""
-        child = a_child(suspend=True, drained=True)
+        child = a_stopped_child()
         return seen(self.running(), self.stopped, child, after(10))
 
     def test_counts_once_no_pod_is_left(self):
         """While pods still terminate, the job is not suspended yet."""
-        draining = a_child(suspend=True)
+        draining = a_child(suspended_by=Cause.USER)
 
         assert self.running() == seen(self.running(), self.stopped, draining, after(10))
 
@@ -237,7 +243,7 @@ class TestSuspension:
 
     def test_stays_as_it_is_while_it_lasts(self):
         """No transition, equal progress."""
-        child = a_child(suspend=True, drained=True)
+        child = a_stopped_child()
 
         assert self.suspended() == seen(self.suspended(), self.stopped, child, after(50))
 
@@ -251,7 +257,7 @@ class TestSuspension:
     def test_two_suspensions_add_up(self):
         """Each shift contains the ones before it."""
         resumed = seen(self.suspended(), self.job, a_child(), after(40))
-        again = seen(resumed, self.stopped, a_child(suspend=True, drained=True), after(60))
+        again = seen(resumed, self.stopped, a_stopped_child(), after(60))
 
         resumed = seen(again, self.job, a_child(), after(70))
 
@@ -270,7 +276,7 @@ class TestSuspension:
         finished = seen(
             self.suspended(),
             self.stopped,
-            a_child(suspend=True, drained=True, ending=ended(60, succeeded=False)),
+            a_stopped_child(ending=ended(60, succeeded=False)),
             after(61),
         )
 
@@ -331,7 +337,10 @@ class TestEnded:
         job = a_held_job()
         running = seen(Progress(), job, a_child(), after(0))
         stopped = seen(
-            running, replace(job, suspend=True), a_child(suspend=True, drained=True), after(10)
+            running,
+            replace(job, suspend=True),
+            a_stopped_child(),
+            after(10),
         )
 
         failed = advance(stopped, job, None, DELETED, an_outlook(), after(65))
@@ -367,7 +376,7 @@ def _situation(event: str) -> tuple[Job, object]:
         "held": (a_held_job(**DIRTY), None),
         "suspended by user": (user, None),
         "runs": (a_held_job(), a_child(created=NOON)),
-        "drained": (user, a_child(suspend=True, drained=True)),
+        "drained": (user, a_stopped_child()),
         "resumed": (a_held_job(), a_child()),
     }[event]
 

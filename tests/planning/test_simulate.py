@@ -13,7 +13,8 @@ from carbonaware_operator.api.job import Strategy, WhenDeadlineReached, WhenSign
 from carbonaware_operator.api.reasons import EndReason, HoldReason, ReleaseReason
 from carbonaware_operator.planning.decide import decide
 from carbonaware_operator.planning.decision import Fail, Hold, Release
-from carbonaware_operator.planning.job import Job, Stage
+from carbonaware_operator.planning.job import Job
+from carbonaware_operator.planning.observed import Stage
 from carbonaware_operator.planning.simulate import Grid, View, mean_intensity, simulate
 from carbonaware_operator.planning.windows import ALWAYS
 from carbonaware_operator.quantities.emissions import milligrams_per_kwh

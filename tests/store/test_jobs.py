@@ -4,7 +4,8 @@ import pytest
 
 from builders import NOON, a_child_body, a_job_body
 from carbonaware_operator.api.reasons import Annotation, HoldReason
-from carbonaware_operator.planning.job import Blocked, Stage
+from carbonaware_operator.planning.job import Blocked
+from carbonaware_operator.planning.observed import Stage
 from carbonaware_operator.store.jobs import JobStore
 
 JOB = a_job_body()

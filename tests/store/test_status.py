@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from builders import NOON
 from carbonaware_operator.api.job import CarbonAwareJobStatus
 from carbonaware_operator.api.reasons import ConditionType, HoldReason
-from carbonaware_operator.planning.progress import Condition, Progress, Workload, in_order
+from carbonaware_operator.planning.observed import Workload
+from carbonaware_operator.planning.progress import Condition, Progress, in_order
 from carbonaware_operator.store.status import progress_of, status_of
 
 instants = st.integers(0, 10**8).map(lambda n: NOON + timedelta(seconds=n))
@@ -41,7 +42,7 @@ progresses = st.builds(
         unique_by=lambda condition: condition.type,
     ).map(in_order),
     planned_start=st.none() | instants,
-    workload=st.none() | st.builds(Workload, names, names),
+    workload=st.none() | st.builds(Workload, names, names, names, names),
     handled_request=st.none() | names,
     baseline_start=st.none() | instants,
     shifts=st.lists(st.tuples(instants, counts), max_size=3).map(tuple),
@@ -86,7 +87,7 @@ class TestStatusOf:
             zone_name="de",
             deadline=NOON,
             planned_start=NOON,
-            workload=Workload("a", "b"),
+            workload=Workload("batch/v1", "Job", "a", "b"),
             handled_request="now-1",
             baseline_start=NOON,
             shifts=((NOON, 1),),

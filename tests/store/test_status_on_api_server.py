@@ -7,7 +7,8 @@ import pytest
 from builders import NOON, a_job_body, hours
 from carbonaware_operator.api.job import CarbonAwareJobStatus
 from carbonaware_operator.api.reasons import ConditionType, EndReason, HoldReason, ReleaseReason
-from carbonaware_operator.planning.progress import Condition, Progress, Workload
+from carbonaware_operator.planning.observed import Workload
+from carbonaware_operator.planning.progress import Condition, Progress
 from carbonaware_operator.store.status import progress_of, status_of
 
 pytestmark = pytest.mark.api
@@ -31,7 +32,7 @@ LIFE = [
         zone_name="de",
         deadline=NOON + hours(24),
         conditions=(RUNS, FRESH, DONE),
-        workload=Workload("train-0123456789", "uid-child"),
+        workload=Workload("batch/v1", "Job", "train", "uid-child"),
         handled_request="now-1",
         baseline_start=NOON,
         shifts=((NOON + hours(1), 3600), (NOON + hours(3), 5400)),

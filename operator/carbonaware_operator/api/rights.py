@@ -10,6 +10,7 @@ from typing import Any
 
 from carbonaware_operator.api.admission import OPERATOR_POLICY, POLICY
 from carbonaware_operator.api.schema import CRD_NAMES, GROUP
+from carbonaware_operator.api.workloads import WORKLOADS
 
 _READ = ("get", "list", "watch")
 _CHANGE = ("create", "delete", "deletecollection", "patch", "update")
@@ -43,7 +44,7 @@ OPERATOR_JOBS = (
     Right(GROUP, ("carbonawarejobs",), ("delete",), "ttlAfterFinished"),
     Right(GROUP, ("carbonawarejobs/status",), ("patch",), "say what was decided and used"),
     Right(GROUP, ("carbonawarejobs/finalizers",), ("update",), "own a Job with blockOwnerDeletion"),
-    Right("batch", ("jobs",), (*_READ, "create", "patch"), "release, suspend and resume"),
+    *(Right(each.group, (each.plural,), (*_READ, *each.verbs), each.why) for each in WORKLOADS),
     Right("events.k8s.io", ("events",), ("create",), "tell a job's story"),
 )
 """The operator's, wherever jobs are: a ClusterRole, or the same Role in each namespace."""

@@ -19,7 +19,7 @@ from carbonaware_operator.planning.decision import (
     Resume,
     Suspend,
 )
-from carbonaware_operator.planning.job import Stage, stage_of
+from carbonaware_operator.planning.observed import Stage, stage_of
 from carbonaware_operator.planning.outlook import Outlook, Signal
 from carbonaware_operator.planning.progress import RELEASE_MESSAGES
 from carbonaware_operator.quantities.instants import Instant, format_instant, parse_instant
@@ -183,7 +183,7 @@ def _acted_on(record: JobRecord, decision: Decision) -> bool:
         return False
     match decision:
         case Hold(reason):
-            stopping = child is not None and not child.drained
+            stopping = child is not None and not child.stopped
             return stopping or (not released.status and released.reason == reason)
         case Continue():
             return released.status

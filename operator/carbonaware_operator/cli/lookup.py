@@ -16,10 +16,10 @@ from carbonaware_operator.cluster.kube import (
     KubeClient,
     Object,
 )
+from carbonaware_operator.kinds.parent import child_name
 from carbonaware_operator.planning.job import Blocked, ScheduleDefaults
 from carbonaware_operator.planning.progress import Progress
 from carbonaware_operator.quantities.instants import parse_instant
-from carbonaware_operator.store.children import child_name
 from carbonaware_operator.store.jobs import JobRecord, JobStore
 from carbonaware_operator.store.status import progress_of
 from carbonaware_operator.store.zones import ZoneRecord, zone_record

@@ -14,6 +14,7 @@ from kubernetes.aio.client import Configuration
 
 from carbonaware_operator.api.reasons import Label
 from carbonaware_operator.cluster.kube import Object, configuration
+from carbonaware_operator.kinds.registry import KINDS
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ class Inbox(Protocol):
         ...
 
     def child(self, body: Object, *, deleted: bool) -> None:
-        """A batch/v1 Job with our label was seen, changed or deleted."""
+        """A workload with our label was seen, changed or deleted."""
         ...
 
     def zone(self, body: Object, *, deleted: bool) -> None:
@@ -75,12 +76,13 @@ def _registry(inbox: Inbox, kubeconfig: str | None) -> kopf.OperatorRegistry:
     async def zone_event(event: Any, **_: Any) -> None:
         inbox.zone(_body(event), deleted=event["type"] == "DELETED")
 
-    @kopf.on.event(
-        "batch", "v1", "jobs", labels={Label.JOB_UID.value: kopf.PRESENT}, registry=registry
-    )
     async def child_event(event: Any, **_: Any) -> None:
         inbox.child(_body(event), deleted=event["type"] == "DELETED")
 
+    ours = {Label.JOB_UID.value: kopf.PRESENT}
+    for kind in KINDS:
+        of = kind.resource
+        kopf.on.event(of.group, of.version, of.plural, labels=ours, registry=registry)(child_event)
     return registry
 
 
@@ -94,8 +96,10 @@ def _settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False  # events are written by events.py, for transitions only
     settings.scanning.disabled = True  # no list of namespaces and CRDs: a narrow role is enough
     settings.watching.chunk_size = 500
-    # Group and plural apart: kopf takes "batch/jobs" for one name, which never matches.
-    settings.watching.label_selectors["batch", "jobs"] = Label.JOB_UID.value
+    for kind in KINDS:
+        # Group and plural apart: kopf takes "batch/jobs" for one name, which never matches.
+        where = kind.resource.group, kind.resource.plural
+        settings.watching.label_selectors[where] = Label.JOB_UID.value
     settings.queueing.idle_timeout = 0.1  # 5 s keeps a task per object: 377 MB at 50,000 objects
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10

@@ -2,10 +2,18 @@
 
 from carbonaware_operator.api.reasons import HoldReason, ReleaseReason
 from carbonaware_operator.api.schema import API_VERSION
-from carbonaware_operator.cluster.kube import CARBON_AWARE_JOBS, JOBS, ApiError, KubeClient, Object
-from carbonaware_operator.planning.job import Child
+from carbonaware_operator.cluster.kube import (
+    CARBON_AWARE_JOBS,
+    JOBS,
+    ApiError,
+    KubeClient,
+    Object,
+    objects_of,
+)
+from carbonaware_operator.kinds.parent import child_name, parent_uid
+from carbonaware_operator.kinds.registry import JOB, kind_of
+from carbonaware_operator.planning.observed import Cause, Observed
 from carbonaware_operator.planning.progress import Progress
-from carbonaware_operator.store.children import child_body, child_name, parent_uid
 from carbonaware_operator.store.jobs import JobRecord
 from carbonaware_operator.store.status import status_of
 
@@ -46,7 +54,7 @@ class JobWriter:
         Raises RefusedError; StaleJobError when the job is gone.
         """
         live = await self._live(record)
-        body = child_body(live, ReleaseReason.IMMEDIATE, None)
+        body = JOB.build(live, ReleaseReason.IMMEDIATE, None)
         try:
             await self._kube.create(JOBS, record.namespace, body, dry_run=True)
         except ApiError as error:
@@ -63,7 +71,7 @@ class JobWriter:
         if _forbids_release(live) or live["metadata"]["generation"] != record.generation:
             raise StaleJobError(live)
         handled = record.release_request if record.planned().release_requested else None
-        body = child_body(live, reason, handled)
+        body = JOB.build(live, reason, handled)
         try:
             return await self._kube.create(JOBS, record.namespace, body)
         except ApiError as error:
@@ -71,13 +79,14 @@ class JobWriter:
                 return await self._existing(record)
             raise _refusal(error) from error
 
-    async def set_suspend(self, record: JobRecord, child: Child, suspend: bool) -> Object:
-        """Suspend or resume the child Job, if it still is as it was seen (else ApiError 409)."""
-        body = {
-            "metadata": {"uid": child.uid, "resourceVersion": child.resource_version},
-            "spec": {"suspend": suspend},
-        }
-        return await self._kube.merge(JOBS, record.namespace, child.name, body)
+    async def suspend(self, record: JobRecord, child: Observed, cause: Cause) -> Object:
+        """Suspend the child Job, if it still is as it was seen (else ApiError 409)."""
+        body = kind_of(child.workload).suspend_patch(child, cause)
+        return await self._patch(record, child, body)
+
+    async def resume(self, record: JobRecord, child: Observed) -> Object:
+        """Lift our own suspension of the child Job, under the same precondition."""
+        return await self._patch(record, child, kind_of(child.workload).resume_patch(child))
 
     async def find_child(self, record: JobRecord) -> Object | None:
         """The child Job as the API server has it; None when there is none of this job's."""
@@ -125,6 +134,10 @@ class JobWriter:
         except ApiError as error:
             if error.status not in (404, 409):
                 raise
+
+    async def _patch(self, record: JobRecord, child: Observed, body: Object) -> Object:
+        where = objects_of(kind_of(child.workload).resource)
+        return await self._kube.merge(where, record.namespace, child.name, body)
 
     async def _live(self, record: JobRecord) -> Object:
         live = await self.read(record)

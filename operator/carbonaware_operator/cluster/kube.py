@@ -17,6 +17,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from carbonaware_operator.api.schema import API_VERSION
+from carbonaware_operator.api.workloads import BATCH_JOB, WorkloadResource
 
 Object = dict[str, Any]
 APPLY = "application/apply-patch+yaml"
@@ -69,7 +70,7 @@ class Kind:
 
 CARBON_AWARE_JOBS = Kind(API_VERSION, "carbonawarejobs")
 CARBON_ZONES = Kind(API_VERSION, "carbonzones", namespaced=False)
-JOBS = Kind("batch/v1", "jobs")
+JOBS = Kind(BATCH_JOB.api_version, BATCH_JOB.plural)
 PODS = Kind("v1", "pods")
 SECRETS = Kind("v1", "secrets")
 CONFIG_MAPS = Kind("v1", "configmaps")
@@ -78,6 +79,11 @@ DEPLOYMENTS = Kind("apps/v1", "deployments")
 LEASES = Kind("coordination.k8s.io/v1", "leases")
 ENDPOINT_SLICES = Kind("discovery.k8s.io/v1", "endpointslices")
 CRDS = Kind("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False)
+
+
+def objects_of(resource: WorkloadResource) -> Kind:
+    """Where the workloads of a kind live."""
+    return Kind(resource.api_version, resource.plural)
 
 
 class KubeClient:
@@ -221,7 +227,7 @@ class KubeClient:
                 accept=accept,
             )
             for item in page.get("items") or []:
-                yield item
+                yield _named(item, page)
             token = page["metadata"].get("continue", "")
             if not token:
                 return
@@ -260,6 +266,12 @@ class KubeClient:
                     yield event["type"], event["object"]
         except (OSError, TimeoutError, aiohttp.ClientError) as error:
             raise _unreachable(error) from error
+
+
+def _named(item: Object, page: Object) -> Object:
+    """An item of a list, with its kind: a list of a built-in kind says it only once, for all."""
+    kind = str(page.get("kind", "")).removesuffix("List")
+    return {"apiVersion": page.get("apiVersion", ""), "kind": kind, **item}
 
 
 def _unreachable(error: Exception) -> ApiError:

@@ -11,11 +11,12 @@ from carbonaware_operator.cluster.feed import Inbox
 from carbonaware_operator.cluster.kube import (
     CARBON_AWARE_JOBS,
     CARBON_ZONES,
-    JOBS,
     Kind,
     KubeClient,
     Object,
+    objects_of,
 )
+from carbonaware_operator.kinds.registry import KINDS
 from carbonaware_operator.store.jobs import JobStore
 from carbonaware_operator.store.zones import ZoneStore
 
@@ -28,7 +29,7 @@ async def fill(kube: KubeClient, inbox: Inbox, namespaces: Sequence[str] = ()) -
     async for body in kube.list(CARBON_ZONES):
         inbox.zone(body, deleted=False)
     # Children before jobs: a job must never be seen without the child that it has.
-    async for body in _listed(kube, JOBS, namespaces, selector=Label.JOB_UID.value):
+    async for body in _children(kube, namespaces):
         inbox.child(body, deleted=False)
     async for body in _listed(kube, CARBON_AWARE_JOBS, namespaces):
         inbox.job(body, deleted=False)
@@ -48,10 +49,7 @@ async def sweep(
         async for body in _listed(kube, CARBON_AWARE_JOBS, namespaces, only_metadata=True)
     }
     alive_children = {
-        body["metadata"]["uid"]
-        async for body in _listed(
-            kube, JOBS, namespaces, selector=Label.JOB_UID.value, only_metadata=True
-        )
+        body["metadata"]["uid"] async for body in _children(kube, namespaces, only_metadata=True)
     }
     alive_zones = {
         body["metadata"]["uid"] async for body in kube.list(CARBON_ZONES, only_metadata=True)
@@ -66,6 +64,21 @@ async def sweep(
     for parent in bereft:
         jobs.drop_child(parent)
     return [*gone, *(parent.uid for parent in bereft)]
+
+
+async def _children(
+    kube: KubeClient, namespaces: Sequence[str], *, only_metadata: bool = False
+) -> AsyncIterator[Object]:
+    """The workloads of all kinds."""
+    for kind in KINDS:
+        async for body in _listed(
+            kube,
+            objects_of(kind.resource),
+            namespaces,
+            selector=Label.JOB_UID.value,
+            only_metadata=only_metadata,
+        ):
+            yield body
 
 
 async def _listed(

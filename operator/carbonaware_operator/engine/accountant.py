@@ -1,9 +1,9 @@
 """The accountant: one task that reads the agents and keeps every job's account.
 
-Each round asks all agents, joins the owners of pods to jobs by the uid of the child Job, posts and
-prices each ledger, and writes those that changed. It remembers nothing that the ledgers do not
-hold, but for two things that cost only effort when forgotten: which agents have been heard until
-when, and which jobs were there. Both begin anew when this replica starts to lead.
+Each round asks all agents, joins the owners of pods to jobs, posts and prices each ledger, and
+writes those that changed. It remembers nothing that the ledgers do not hold, but for two things
+that cost only effort when forgotten: which agents have been heard until when, and which jobs were
+there. Both begin anew when this replica starts to lead.
 """
 
 import asyncio
@@ -55,8 +55,8 @@ class AccountableJob(LedgerHolder, Protocol):
         ...
 
     @property
-    def workload_uid(self) -> str | None:
-        """Uid of the child Job, which is the owner that agents report."""
+    def owner_uids(self) -> frozenset[str]:
+        """The owners under which agents report what it uses."""
         ...
 
     @property
@@ -159,18 +159,19 @@ class Accountant:
         """One round: ask all agents, then bring every account up to date."""
         tenure = self._tenure or _Tenure(RollCall(began=self._clock.monotonic()))
         self._tenure = tenure
-        jobs = {job.workload_uid: job for job in self._jobs.unsettled() if job.workload_uid}
-        tenure.counted.begin({job.uid: job.ledger for job in jobs.values()})
+        jobs = {job.uid: job for job in self._jobs.unsettled()}
+        owners = {owner: job for job in jobs.values() for owner in job.owner_uids}
+        tenure.counted.begin({uid: job.ledger for uid, job in jobs.items()})
         asked_from = await self._asked_from(tenure, list(jobs.values()))
-        scrapes = await self._ask(tenure, asked_from, jobs.keys())
-        samples = _by_job(scrapes, jobs)
+        scrapes = await self._ask(tenure, asked_from, owners.keys())
+        samples = _by_job(scrapes, owners)
         if not self._leading():
             return
         waiting = iter(jobs.values())
         kept = await asyncio.gather(
             *(self._keep(tenure, waiting, samples) for _ in range(WRITES_IN_FLIGHT))
         )
-        tenure.known = frozenset(job.uid for job in jobs.values())
+        tenure.known = frozenset(jobs)
         tenure.repeat_from = None if all(kept) else min(asked_from.values(), default=None)
 
     async def _asked_from(
@@ -264,13 +265,13 @@ class Accountant:
 
 
 def _by_job(
-    scrapes: Iterable[Scrape], jobs: Mapping[str, AccountableJob]
+    scrapes: Iterable[Scrape], owners: Mapping[str, AccountableJob]
 ) -> dict[str, list[SeriesSample]]:
     """Samples by the uid of their job; a pod of another namespace cannot bear its owner."""
     samples: dict[str, list[SeriesSample]] = defaultdict(list)
     for scrape in scrapes:
         for series in scrape.reading.series if scrape.reading else ():
-            job = jobs.get(series.owner_uid)
+            job = owners.get(series.owner_uid)
             if job and job.namespace == series.namespace:
                 samples[job.uid].append(series)
     return samples

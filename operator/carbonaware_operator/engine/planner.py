@@ -27,7 +27,8 @@ from carbonaware_operator.planning.decision import (
     Resume,
     Suspend,
 )
-from carbonaware_operator.planning.job import Blocked, Child
+from carbonaware_operator.planning.job import Blocked
+from carbonaware_operator.planning.observed import Cause
 from carbonaware_operator.planning.order import release_key
 from carbonaware_operator.planning.progress import Moment, Progress, advance
 from carbonaware_operator.quantities.instants import Instant
@@ -244,24 +245,26 @@ class Planner:
                 self._jobs.apply_child(child)
                 self.touch(record.uid)
                 return
-            case Suspend() | Resume() if record.child:
-                await self._set_suspend(record, record.child, isinstance(step.decision, Suspend))
+            case Suspend() if record.child:
+                await self._patched(record, self._writer.suspend(record, record.child, Cause.USER))
+                return
+            case Resume() if record.child:
+                await self._patched(record, self._writer.resume(record, record.child))
                 return
             case Hold() if record.child is None and not record.workload_checked:
                 await self._writer.check(record)
                 record.workload_checked = True
             case Fail(EndReason.WORKLOAD_DELETED):
                 found = await self._writer.find_child(record)
-                if found and found["metadata"]["uid"] == record.workload_uid:
+                if found and found["metadata"]["uid"] in record.owner_uids:
                     self._jobs.apply_child(found)
                     self.touch(record.uid)
                     return
         if record.calls_for_write(step.progress):
             await self._write(record, step.progress)
 
-    async def _set_suspend(self, record: JobRecord, child: Child, suspend: bool) -> None:
-        body = await self._written("jobs", self._writer.set_suspend(record, child, suspend))
-        self._jobs.apply_child(body)
+    async def _patched(self, record: JobRecord, patch: Coroutine[Any, Any, Object]) -> None:
+        self._jobs.apply_child(await self._written("jobs", patch))
         self.touch(record.uid)
 
     async def _write(self, record: JobRecord, progress: Progress) -> None:

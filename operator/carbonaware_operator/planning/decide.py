@@ -27,7 +27,8 @@ from carbonaware_operator.planning.decision import (
     Resume,
     Suspend,
 )
-from carbonaware_operator.planning.job import Job, ResolvedSchedule, Stage
+from carbonaware_operator.planning.job import Job, ResolvedSchedule
+from carbonaware_operator.planning.observed import Stage
 from carbonaware_operator.planning.outlook import Missing, Outlook
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant, format_instant

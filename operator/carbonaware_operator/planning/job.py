@@ -1,8 +1,7 @@
-"""A job as the planner sees it: its schedule with every default filled in, and its child Job."""
+"""A job as the planner sees it: its schedule with every default filled in, and how far it is."""
 
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import Enum, auto
 
 from carbonaware_operator.api.job import (
     Schedule,
@@ -11,6 +10,7 @@ from carbonaware_operator.api.job import (
     WhenSignalMissing,
 )
 from carbonaware_operator.api.reasons import HoldReason
+from carbonaware_operator.planning.observed import Stage
 from carbonaware_operator.planning.windows import Windows, windows_of
 from carbonaware_operator.quantities.durations import parse_duration
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh, milligrams_per_kwh
@@ -76,24 +76,6 @@ def _latest_start(schedule: Schedule, created: Instant, defaults: ScheduleDefaul
     return created + delay
 
 
-class Stage(Enum):
-    """How far a job has come whose end is not in its status yet."""
-
-    HELD = auto()
-    RUNNING = auto()
-    SUSPENDED = auto()
-    ENDED = auto()
-
-
-def stage_of(child: "Child | None") -> Stage:
-    """How far an unfinished job with this child Job has come."""
-    if child is None:
-        return Stage.HELD
-    if child.ending:
-        return Stage.ENDED
-    return Stage.SUSPENDED if child.suspend else Stage.RUNNING
-
-
 @dataclass(frozen=True, slots=True)
 class Blocked:
     """The API server refuses the workload: why, and when to try again (None: not by itself)."""
@@ -113,30 +95,3 @@ class Job:
     schedule: ResolvedSchedule
     release_requested: bool = False
     blocked: Blocked | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a child Job ended."""
-
-    time: Instant
-    succeeded: bool
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Child:
-    """The batch/v1 Job that was created for a CarbonAwareJob.
-
-    suspend: what its spec says; drained: it is suspended and no pod of it is left.
-    """
-
-    name: str
-    uid: str
-    resource_version: str
-    created: Instant
-    suspend: bool
-    drained: bool
-    ending: Ending | None
-    release_reason: str
-    handled_request: str | None

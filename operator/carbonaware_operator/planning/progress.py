@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from carbonaware_operator.api.reasons import ConditionType, EndReason, HoldReason, ReleaseReason
 from carbonaware_operator.planning.decision import Decision, Fail, Hold
-from carbonaware_operator.planning.job import Child, Ending, Job, ResolvedSchedule
+from carbonaware_operator.planning.job import Job, ResolvedSchedule
+from carbonaware_operator.planning.observed import Ending, Observed, Workload
 from carbonaware_operator.planning.outlook import Missing, Outlook
 from carbonaware_operator.quantities.instants import Instant
 
@@ -34,14 +35,6 @@ class Condition:
     message: str
     since: Instant
     generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """The child Job that was created: never a second one."""
-
-    name: str
-    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +81,7 @@ class Moment:
 def advance(
     progress: Progress,
     job: Job,
-    child: Child | None,
+    child: Observed | None,
     decision: Decision,
     outlook: Outlook | None,
     moment: Moment,
@@ -170,7 +163,7 @@ def _with_signal(progress: Progress, outlook: Outlook | None, moment: Moment) ->
 
 
 def _started(
-    progress: Progress, schedule: ResolvedSchedule, child: Child, moment: Moment
+    progress: Progress, schedule: ResolvedSchedule, child: Observed, moment: Moment
 ) -> Progress:
     """Note the release once, from what the child Job itself says: also after a crash."""
     if progress.workload:
@@ -179,7 +172,7 @@ def _started(
     shift = max(0, round((child.created - due).total_seconds()))
     progress = replace(
         progress,
-        workload=Workload(child.name, child.uid),
+        workload=child.workload,
         handled_request=child.handled_request or progress.handled_request,
         baseline_start=due,
         shifts=((child.created, shift),),
@@ -190,7 +183,7 @@ def _started(
     return _running(progress, child.release_reason, moment)
 
 
-def _allowed(progress: Progress, child: Child, moment: Moment) -> Instant:
+def _allowed(progress: Progress, child: Observed, moment: Moment) -> Instant:
     """From when on run-at-once was allowed, of a job that was started when it was first decided on.
 
     Its user may have let it go in the same step: until then its waiting was not ours.
@@ -238,14 +231,16 @@ def sum_of_suspensions(progress: Progress, until: Instant) -> int:
     return closed + still
 
 
-def _interrupted(progress: Progress, child: Child, decision: Decision, moment: Moment) -> Progress:
+def _interrupted(
+    progress: Progress, child: Observed, decision: Decision, moment: Moment
+) -> Progress:
     """Follow the user's suspension of a started job, and its end."""
-    if isinstance(decision, Hold) and child.drained:
+    if isinstance(decision, Hold) and child.stopped:
         progress = replace(progress, suspended=progress.suspended or moment.now)
         return with_condition(
             progress, ConditionType.RELEASED, False, decision.reason, decision.message, moment
         )
-    if progress.suspended and not child.suspend:
+    if progress.suspended and child.suspended_by is None:
         fallen_back = round((moment.now - progress.suspended).total_seconds())
         shift = progress.shifts[-1][1] + fallen_back
         progress = replace(progress, suspended=None, shifts=(*progress.shifts, (moment.now, shift)))

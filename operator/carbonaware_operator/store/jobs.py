@@ -10,22 +10,22 @@ from carbonaware_operator.accounting.ledger import final
 from carbonaware_operator.api.job import CarbonAwareJobSpec, CarbonAwareJobStatus
 from carbonaware_operator.api.ledger import Ledger
 from carbonaware_operator.api.reasons import Annotation, ConditionType, EndReason, HoldReason
+from carbonaware_operator.kinds.parent import parent_uid
+from carbonaware_operator.kinds.registry import observe
 from carbonaware_operator.planning.decide import decide
 from carbonaware_operator.planning.decision import Decision, Fail
 from carbonaware_operator.planning.job import (
     Blocked,
-    Child,
     Job,
     ResolvedSchedule,
     ScheduleDefaults,
     resolve,
-    stage_of,
 )
+from carbonaware_operator.planning.observed import Observed, stage_of
 from carbonaware_operator.planning.outlook import Outlook
 from carbonaware_operator.planning.progress import Progress
 from carbonaware_operator.quantities.durations import parse_duration
 from carbonaware_operator.quantities.instants import Instant, parse_instant
-from carbonaware_operator.store.children import child_of, parent_uid
 from carbonaware_operator.store.status import progress_of
 
 
@@ -57,17 +57,18 @@ class JobRecord:
     release_request: str | None
     progress: Progress
     ledger: Ledger | None
-    child: Child | None = None
+    child: Observed | None = None
     blocked: Blocked | None = None
     workload_checked: bool = False
     unkept: Unkept | None = None
 
     @property
-    def workload_uid(self) -> str | None:
-        """Uid of the child Job, once it is known to exist."""
-        if self.progress.workload:
-            return self.progress.workload.uid
-        return self.child.uid if self.child else None
+    def owner_uids(self) -> frozenset[str]:
+        """The owners under which agents report the job's energy; none before it was started."""
+        noted = self.progress.workload
+        seen = self.child.owner_uids if self.child else frozenset()
+        # An object that is not the one noted was made by somebody else.
+        return seen if noted is None or noted.uid in seen else frozenset({noted.uid})
 
     @property
     def shifts(self) -> tuple[tuple[Instant, int], ...]:
@@ -82,7 +83,7 @@ class JobRecord:
     @property
     def accounted_for(self) -> bool:
         """Whether no more energy can come: settled, or nothing ever ran."""
-        return self.workload_uid is None or bool(self.ledger and self.ledger.settled)
+        return not self.owner_uids or bool(self.ledger and self.ledger.settled)
 
     def decide(self, outlook: Outlook | None, now: Instant) -> Decision:
         """Decide on this job, which has not ended; a child Job that was deleted fails it."""
@@ -126,7 +127,7 @@ class JobStore:
     defaults: ScheduleDefaults = field(default_factory=ScheduleDefaults)
     records: dict[str, JobRecord] = field(default_factory=dict)
     _zones: dict[str | None, set[str]] = field(default_factory=lambda: defaultdict(set))
-    _children: dict[Parent, Child] = field(default_factory=dict)
+    _children: dict[Parent, Observed] = field(default_factory=dict)
 
     def apply(self, body: dict[str, Any]) -> JobRecord:
         """Take in an object of the API; an older one than is known changes nothing.
@@ -157,7 +158,7 @@ class JobStore:
         parent = _parent(body)
         if parent is None:
             return None
-        child, known = child_of(body), self._children.get(parent)
+        child, known = observe(body), self._children.get(parent)
         if known is None or int(child.resource_version) >= int(known.resource_version):
             self._children[parent] = child
             self._attach(parent)
@@ -189,7 +190,7 @@ class JobStore:
     def unsettled(self) -> Iterator[JobRecord]:
         """Jobs that have or had a child Job and whose energy or price may still change."""
         for record in list(self.records.values()):
-            if record.workload_uid and not final(record.ledger):
+            if record.owner_uids and not final(record.ledger):
                 yield record
 
     def by_reason(self) -> Iterable[tuple[str, str, str, str]]:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from carbonaware_operator.api.job import CarbonAwareJobStatus
+from carbonaware_operator.api.job import CarbonAwareJobStatus, WorkloadReference
 from carbonaware_operator.api.reasons import ConditionType
 from carbonaware_operator.api.schema import Condition as ApiCondition
-from carbonaware_operator.planning.progress import Condition, Progress, Workload, in_order
+from carbonaware_operator.planning.observed import Workload
+from carbonaware_operator.planning.progress import Condition, Progress, in_order
 from carbonaware_operator.quantities.instants import Instant, format_instant, parse_instant
 
 
@@ -18,7 +19,7 @@ def progress_of(status: CarbonAwareJobStatus) -> Progress:
         deadline=_parsed(status.deadline),
         conditions=in_order(_condition_of(c) for c in status.conditions or [] if _is_ours(c)),
         planned_start=_parsed(status.plan.start_time) if status.plan else None,
-        workload=Workload(workload.name, workload.uid) if workload else None,
+        workload=_workload_of(workload) if workload else None,
         handled_request=status.handled_release_request,
         baseline_start=_parsed(status.baseline_start_time),
         shifts=tuple((parse_instant(s.from_time), s.seconds) for s in status.shifts or []),
@@ -78,12 +79,16 @@ def _api_condition(condition: Condition) -> dict[str, Any]:
     }
 
 
+def _workload_of(reference: WorkloadReference) -> Workload:
+    return Workload(reference.api_version, reference.kind, reference.name, reference.uid)
+
+
 def _workload(workload: Workload | None) -> dict[str, str] | None:
     if workload is None:
         return None
     return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
+        "apiVersion": workload.api_version,
+        "kind": workload.kind,
         "name": workload.name,
         "uid": workload.uid,
     }

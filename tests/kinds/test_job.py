@@ -1,51 +1,21 @@
 """Child Jobs: the one that a release creates, and what is read of one that exists."""
 
-import re
 from copy import deepcopy
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from builders import NOON, a_child_body, a_job_body, a_job_spec, minutes
 from carbonaware_operator.api.reasons import Annotation, Label, ReleaseReason
-from carbonaware_operator.planning.job import Ending
+from carbonaware_operator.kinds.registry import JOB
+from carbonaware_operator.planning.observed import Ending
 from carbonaware_operator.quantities.instants import format_instant
-from carbonaware_operator.store.children import child_body, child_name, child_of, parent_uid
-
-LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-POD_SUFFIX = "-abcde"
-words = st.text("az09-", min_size=1, max_size=20).map(lambda word: f"a{word}z")
-job_names = st.lists(words, min_size=1, max_size=4).map(lambda parts: ".".join(parts)[:62] + "a")
 
 
-class TestChildName:
-    @given(job_names, st.uuids().map(str))
-    def test_names_a_job_and_its_pods(self, name, uid):
-        """A valid DNS label, also with the suffix of a pod: dots and long names are no trouble."""
-        child = child_name(name, uid)
-
-        assert LABEL.fullmatch(child + POD_SUFFIX)
-        assert len(child + POD_SUFFIX) <= 63
-
-    def test_is_the_same_for_ever(self):
-        """A release that was interrupted finds its child by name: it must never change."""
-        assert "nightly-train-1886ab50b4" == child_name("nightly.train", "1b4e28ba-2fa1")
-
-    def test_differs_for_a_job_created_again_under_its_name(self):
-        """The uid is in the name: an old child is not taken for the new job's."""
-        assert child_name("train", "uid-1") != child_name("train", "uid-2")
-
-    def test_differs_where_names_differ_only_in_their_tails(self):
-        """What is cut off is still in the hash, by the uid."""
-        assert child_name("a" * 60, "uid-1") != child_name("a" * 61, "uid-2")
-
-
-class TestChildBody:
+class TestBuild:
     def body(self, **template):
         """The child of a job with this template."""
         job = a_job_body(template={"spec": a_job_spec(), **template})
-        return child_body(job, ReleaseReason.IMMEDIATE, None)
+        return JOB.build(job, ReleaseReason.IMMEDIATE, None)
 
     def test_is_owned_by_its_job(self):
         """Garbage collection deletes it with the job, and its controller is known."""
@@ -97,7 +67,7 @@ class TestChildBody:
 
     def test_says_which_request_it_handles(self):
         """The token of a user's request survives a crash before the status is written."""
-        made = child_body(a_job_body(), ReleaseReason.RELEASED_BY_USER, "now-1")
+        made = JOB.build(a_job_body(), ReleaseReason.RELEASED_BY_USER, "now-1")
 
         assert "now-1" == made["metadata"]["annotations"][Annotation.HANDLED_RELEASE_REQUEST]
 
@@ -106,7 +76,7 @@ class TestChildBody:
         job = a_job_body()
         before = deepcopy(job)
 
-        child_body(job, ReleaseReason.IMMEDIATE, "now-1")
+        JOB.build(job, ReleaseReason.IMMEDIATE, "now-1")
 
         assert before == job
 
@@ -127,35 +97,6 @@ class TestChildBody:
         assert "batch/v1" == self.body(spec=spec)["apiVersion"]
 
 
-class TestParentUid:
-    def test_is_the_controllers(self):
-        """The ownerReference says whose child it is."""
-        assert "uid-train" == parent_uid(a_child_body(a_job_body()))
-
-    @pytest.mark.parametrize(
-        "forged",
-        [
-            pytest.param({"ownerReferences": []}, id="a label alone"),
-            pytest.param({"name": "another-name"}, id="an owner, but not the name of its child"),
-        ],
-    )
-    def test_is_not_believed(self, forged):
-        """Anybody can write labels and owners; the deterministic name there is but once."""
-        assert None is parent_uid(a_child_body(a_job_body(), **forged))
-
-    @pytest.mark.parametrize(
-        "change",
-        [{"controller": False}, {"apiVersion": "batch/v1"}, {"kind": "CarbonZone"}],
-        ids=["not its controller", "another API", "another kind"],
-    )
-    def test_must_be_a_controlling_carbon_aware_job(self, change):
-        """Other owners are none of ours."""
-        body = a_child_body(a_job_body())
-        body["metadata"]["ownerReferences"][0] |= change
-
-        assert None is parent_uid(body)
-
-
 def conditions(*types, **fields):
     """The status of a Job with these conditions."""
     when = format_instant(NOON + minutes(9))
@@ -163,10 +104,10 @@ def conditions(*types, **fields):
     return {"conditions": entries, **fields}
 
 
-class TestChildOf:
+class TestObserve:
     def child(self, **fields):
         """What is read of a child Job."""
-        return child_of(a_child_body(a_job_body(), **fields))
+        return JOB.observe(a_child_body(a_job_body(), **fields))
 
     def test_reads_what_a_release_wrote(self):
         """Round trip: the reason is read back."""
@@ -184,9 +125,9 @@ class TestChildOf:
             pytest.param({"terminating": 0}, False, id="not yet seen by the Job controller"),
         ],
     )
-    def test_is_drained_when_suspended_and_empty(self, status, expected):
-        """Suspended means that nothing of it runs any more."""
-        assert expected == self.child(suspend=True, status=status).drained
+    def test_has_stopped_when_suspended_and_empty(self, status, expected):
+        """Stopped means that nothing of it runs any more."""
+        assert expected == self.child(suspend=True, status=status).stopped
 
     def test_completed_when_its_completion_time_says(self):
         """The Job's own time counts, not the condition's."""
