@@ -268,3 +268,18 @@ class TestKubectl:
         assert "carbonawarejob.carbonaware.io/train" in cluster.kubectl(
             "get", "carbonaware", "-n", namespace, "-o", "name"
         )
+
+
+class TestCronJobs:
+    def test_lend_their_template(self, cluster, namespace):
+        """A template moved over as `kubectl` prints it, `creationTimestamp: null` and all."""
+        printed = cluster.kubectl(
+            *("create", "cronjob", "nightly", "--image=busybox", "--schedule=@daily"),
+            *("--dry-run=client", "-o", "json"),
+        )
+        template = json.loads(printed)["spec"]["jobTemplate"]
+        assert "name" in template["metadata"]
+        nulls = {"creationTimestamp": None, "finalizers": ["example.com/kept"]}
+        template["metadata"] |= {"generateName": "a-", "namespace": "elsewhere", **nulls}
+
+        dry_run(cluster, namespace, a_manifest(template=template))

@@ -49,6 +49,18 @@ class TestBuild:
         assert ("vision", "uid-train") == (made["labels"]["team"], made["labels"][Label.JOB_UID])
         assert {"note": "mine", Annotation.RELEASE_REASON: "Immediate"} == made["annotations"]
 
+    def test_takes_from_its_metadata_labels_and_annotations_alone(self):
+        """A name, a namespace and finalizers of the template are not those of the child."""
+        ignored = {
+            "name": "nightly",
+            "generateName": "nightly-",
+            "namespace": "elsewhere",
+            "finalizers": ["example.com/kept"],
+            "creationTimestamp": None,
+        }
+
+        assert self.body()["metadata"] == self.body(metadata=ignored)["metadata"]
+
     def test_is_created_running_and_without_a_time_to_live(self):
         """Suspending is the CarbonAwareJob's; a TTL would delete it before it is accounted for."""
         spec = self.body(spec=a_job_spec(suspend=True, ttlSecondsAfterFinished=1))["spec"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from builders import NOON, a_child_body, a_job_body
+from builders import NOON, a_child_body, a_job_body, a_job_spec, hours, minutes
 from carbonaware_operator.api.reasons import Annotation, HoldReason
 from carbonaware_operator.planning.job import Blocked
 from carbonaware_operator.planning.observed import Stage
@@ -100,6 +100,27 @@ class TestZones:
         store.forget("uid-train")
 
         assert None is store.forget("uid-train")
+
+
+class TestTimeToLive:
+    @pytest.mark.parametrize(
+        ("template_seconds", "own", "expected"),
+        [
+            pytest.param(900, None, minutes(15), id="the template's, where the job says nothing"),
+            pytest.param(900, "1h", hours(1), id="the job's own before the template's"),
+            pytest.param(0, None, minutes(0), id="at once"),
+            pytest.param(None, None, None, id="for ever"),
+            pytest.param("900", None, None, id="a text, which the dry run refuses"),
+            pytest.param(-1, None, None, id="less than nothing, which the dry run refuses"),
+            pytest.param(2**63, None, None, id="more than any clock counts"),
+        ],
+    )
+    def test_is_that_of_the_job_else_of_its_template(self, template_seconds, own, expected):
+        """Moving a Job into a CarbonAwareJob keeps the time after which it is cleaned away."""
+        template = {"spec": a_job_spec(ttlSecondsAfterFinished=template_seconds)}
+        given = {"ttlAfterFinished": own} if own else {}
+
+        assert expected == JobStore().apply(a_job_body(template=template, **given)).ttl
 
 
 class TestChildren:

@@ -133,8 +133,11 @@ class Schedule(Schema):
     ] = None
 
 
+_IGNORED = "As in a CronJob, accepted and ignored."
+
+
 class TemplateMetadata(Schema):
-    """Metadata of the child Job."""
+    """Metadata of the child Job; what else a CronJob's template may say of it is ignored."""
 
     labels: Annotated[
         dict[str, Annotated[str, Field(max_length=63)]] | None,
@@ -144,6 +147,18 @@ class TemplateMetadata(Schema):
         dict[str, Annotated[str, Field(max_length=65536)]] | None,
         Field(max_length=64, description="Annotations of the child Job."),
     ] = None
+    name: Annotated[str | None, Field(max_length=253, description=_IGNORED)] = None
+    generate_name: Annotated[str | None, Field(max_length=253, description=_IGNORED)] = None
+    namespace: Annotated[str | None, Field(max_length=253, description=_IGNORED)] = None
+    finalizers: Annotated[
+        list[Annotated[str, Field(max_length=253)]] | None,
+        Field(max_length=64, description=_IGNORED, json_schema_extra=ATOMIC_LIST),
+    ] = None
+    creation_timestamp: Annotated[
+        str | None,
+        # Printers of manifests write `creationTimestamp: null`.
+        Field(max_length=64, description=_IGNORED, json_schema_extra={"nullable": True}),
+    ] = None
 
 
 class JobTemplate(Schema):
@@ -152,12 +167,14 @@ class JobTemplate(Schema):
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
 
     metadata: Annotated[
-        TemplateMetadata | None, Field(description="Labels and annotations of the child Job.")
+        TemplateMetadata | None, Field(description="Metadata of the child Job, as in a CronJob.")
     ] = None
     spec: Annotated[
         dict[str, Any],
         Field(
-            description="Spec of the batch/v1 Job; the API server checks it by a dry run.",
+            description="Spec of the batch/v1 Job; the API server checks it by a dry run. Its"
+            " `suspend` is left out: the CarbonAwareJob has one; its `ttlSecondsAfterFinished`"
+            " counts as `ttlAfterFinished` where that is not set.",
             json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
         ),
     ]
@@ -192,7 +209,7 @@ class CarbonAwareJobSpec(Schema):
         Duration | None,
         Field(
             description="How long the finished job and its record are kept, and until its energy is"
-            " settled. Default: for ever."
+            " settled. Default: the template's `ttlSecondsAfterFinished`, else for ever."
         ),
     ] = None
 

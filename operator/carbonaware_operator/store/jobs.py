@@ -227,7 +227,7 @@ class JobStore:
             suspend=bool(spec.suspend),
             zone_name=spec.zone_name or self.default_zone,
             schedule=resolve(spec.schedule, created, self.defaults),
-            ttl=parse_duration(spec.ttl_after_finished) if spec.ttl_after_finished else None,
+            ttl=_ttl(spec),
             release_request=annotations.get(Annotation.RELEASE_REQUESTED.value),
             progress=progress,
             ledger=status.ledger,
@@ -239,6 +239,16 @@ class JobStore:
 def _parent(body: dict[str, Any]) -> Parent | None:
     uid = parent_uid(body)
     return Parent(body["metadata"]["namespace"], uid) if uid else None
+
+
+def _ttl(spec: CarbonAwareJobSpec) -> timedelta | None:
+    """How long a finished job is kept: by its own word, else by that of its template."""
+    if spec.ttl_after_finished:
+        return parse_duration(spec.ttl_after_finished)
+    seconds = spec.job_template.spec.get("ttlSecondsAfterFinished")
+    # The template is unchecked: what is no number of 31 bits the dry run refuses.
+    valid = isinstance(seconds, int) and 0 <= seconds < 2**31
+    return timedelta(seconds=seconds) if valid else None
 
 
 def _was_accepted(progress: Progress) -> bool:
