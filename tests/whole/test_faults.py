@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from api_proxy import ApiProxy
+from builders import a_job_spec
 from programs import Program, Stack, a_job, a_zone, condition, eventually, stack
 from testbed.cluster import Cluster
 
@@ -230,7 +231,7 @@ class TestUsers:
         ("change", "reason"),
         [
             ({"zoneName": "nowhere"}, "NoZone"),
-            ({"jobTemplate": {"spec": {"template": {"spec": {}}}}}, "InvalidWorkload"),
+            ({"jobTemplate": {"spec": a_job_spec(completionMode="Sideways")}}, "InvalidWorkload"),
         ],
         ids=["a zone that does not exist", "a template that the API server refuses"],
     )

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from carbonaware_operator.api.schema import Schema, rule
+from carbonaware_operator.api.schema import Schema, worded
 from carbonaware_operator.quantities.daily import DailyWindow
 
 
@@ -23,7 +23,16 @@ class Day(StrEnum):
     SUN = "Sun"
 
 
-_TIME_OF_DAY = Annotated[str, Field(max_length=5, pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+_TIME_PATTERN = "^([01][0-9]|2[0-3]):[0-5][0-9]$"
+_TIME_OF_DAY = Annotated[
+    str,
+    Field(
+        max_length=5,
+        pattern=_TIME_PATTERN,
+        json_schema_extra=worded(_TIME_PATTERN, "must be a time of day such as 20:00"),
+    ),
+]
+_ZONE_PATTERN = "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$"
 
 
 class Daily(Schema):
@@ -48,16 +57,13 @@ class Daily(Schema):
         Field(
             min_length=1,
             max_length=64,
-            pattern="^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$",
+            pattern=_ZONE_PATTERN,
             description="IANA time zone of `start` and `end`, such as Europe/Berlin. Default: UTC.",
-            json_schema_extra={
-                "x-kubernetes-validations": [
-                    rule(
-                        "self != 'Local' && timestamp('2024-01-01T00:00:00Z').getHours(self) >= 0",
-                        "must be an IANA time zone such as Europe/Berlin",
-                    )
-                ]
-            },
+            json_schema_extra=worded(
+                _ZONE_PATTERN,
+                "must be an IANA time zone such as Europe/Berlin",
+                also="self != 'Local' && timestamp('2024-01-01T00:00:00Z').getHours(self) >= 0",
+            ),
         ),
     ] = None
 

@@ -12,6 +12,7 @@ from carbonaware_operator.api.schema import (
     Conditions,
     Count64,
     Duration,
+    GivenTimestamp,
     GramsPerKWh,
     Int64,
     Name,
@@ -67,6 +68,23 @@ class Schedule(Schema):
             " || self.preferredGramsPerKWh <= self.maxGramsPerKWh",
             "must have `preferredGramsPerKWh` at or below `maxGramsPerKWh`",
         ),
+        rule(
+            "!has(self.strategy) || self.strategy != 'Immediate'"
+            " || !(has(self.maxGramsPerKWh) || has(self.preferredGramsPerKWh))",
+            "must have no `maxGramsPerKWh` and no `preferredGramsPerKWh` with strategy Immediate,"
+            " which starts whatever the grid; leave `strategy` out to have them kept",
+        ),
+        rule(
+            "!has(self.earliestStart) || !has(self.startBy)"
+            " || timestamp(self.earliestStart) <= timestamp(self.startBy)",
+            "must have `earliestStart` at or before `startBy`",
+        ),
+        rule(
+            "!has(self.earliestStart) || !has(self.finishBy) || !has(self.expectedDuration)"
+            " || timestamp(self.earliestStart) + duration(self.expectedDuration)"
+            " <= timestamp(self.finishBy)",
+            "must have `earliestStart` plus `expectedDuration` at or before `finishBy`",
+        ),
     )
 
     strategy: Annotated[
@@ -95,19 +113,25 @@ class Schedule(Schema):
         Duration | None, Field(description="How long the job is expected to run, such as 4h30m.")
     ] = None
     earliest_start: Annotated[
-        Timestamp | None, Field(description="Not started before this instant (RFC 3339).")
+        GivenTimestamp | None,
+        Field(description="Not started before this instant, such as 2026-12-01T08:00:00+01:00."),
     ] = None
     max_delay: Annotated[
         Duration | None,
         Field(
-            description="Latest start, counted from creation. At most one of `maxDelay`, `startBy`"
-            " and `finishBy`. Default: the operator's, 24h."
+            description="Latest start, counted from creation, such as 12h. At most one of"
+            " `maxDelay`, `startBy` and `finishBy`. Default: the operator's, 24h."
         ),
     ] = None
-    start_by: Annotated[Timestamp | None, Field(description="Latest start (RFC 3339).")] = None
+    start_by: Annotated[
+        GivenTimestamp | None,
+        Field(description="Latest start, such as 2026-12-02T08:00:00+01:00."),
+    ] = None
     finish_by: Annotated[
-        Timestamp | None,
-        Field(description="Latest end (RFC 3339); needs `expectedDuration`."),
+        GivenTimestamp | None,
+        Field(
+            description="Latest end, such as 2026-12-02T18:00:00+01:00; needs `expectedDuration`."
+        ),
     ] = None
     windows: Annotated[
         list[Window] | None,
@@ -208,8 +232,9 @@ class CarbonAwareJobSpec(Schema):
     ttl_after_finished: Annotated[
         Duration | None,
         Field(
-            description="How long the finished job and its record are kept, and until its energy is"
-            " settled. Default: the template's `ttlSecondsAfterFinished`, else for ever."
+            description="How long the finished job and its record are kept, such as 168h, and until"
+            " its energy is settled. Default: the template's `ttlSecondsAfterFinished`, else for"
+            " ever."
         ),
     ] = None
 
