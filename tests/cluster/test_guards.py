@@ -23,6 +23,7 @@ class Cluster:
     def __init__(self) -> None:
         self.account = OPERATOR_ACCOUNT
         self.error: ApiError | None = None
+        self.nobody: ApiError | None = None
         self.objects: dict[tuple[str, str], dict[str, Any]] = {
             (BINDINGS if "policyName" in body["spec"] else POLICIES, body["metadata"]["name"]): body
             for body in admission.documents()
@@ -41,6 +42,8 @@ class Cluster:
     ) -> dict[str, Any]:
         """Who asks."""
         assert "selfsubjectreviews" == kind.plural
+        if self.nobody is not None:
+            raise self.nobody
         return body | {"status": {"userInfo": {"username": self.account}}}
 
 
@@ -135,6 +138,27 @@ class TestGuards:
 
         assert "must be allowed to get" in (await guards(cluster))[POLICY]
 
+    @pytest.mark.parametrize("status", [401, 403, 404, 405])
+    async def test_of_the_operator_are_not_known_when_it_may_not_ask_who_it_is(
+        self, cluster: Cluster, status: int
+    ):
+        """The users' policy is about everybody, and holds all the same."""
+        cluster.nobody = ApiError(status, "Refused", "no")
+
+        found = await guards(cluster)
+
+        assert "" == found[POLICY]
+        assert "must be allowed to create selfsubjectreviews" in found[OPERATOR_POLICY]
+
+
+def shown(metrics: OperatorMetrics) -> dict[str, float | None]:
+    """The metric, by policy."""
+    name = "carbonaware_admission_policy_bound"
+    return {
+        policy: metrics.registry.get_sample_value(name, {"policy": policy})
+        for policy in (POLICY, OPERATOR_POLICY)
+    }
+
 
 class TestCheck:
     async def test_tells_zones_metrics_and_log(self, cluster: Cluster, caplog):
@@ -150,13 +174,7 @@ class TestCheck:
         assert (
             zones.unguarded == f"{BINDINGS} {OPERATOR_POLICY} must exist: apply crds/admission.yaml"
         )
-        shown = {
-            policy: metrics.registry.get_sample_value(
-                "carbonaware_admission_policy_bound", {"policy": policy}
-            )
-            for policy in (POLICY, OPERATOR_POLICY)
-        }
-        assert {POLICY: 1.0, OPERATOR_POLICY: 0.0} == shown
+        assert {POLICY: 1.0, OPERATOR_POLICY: 0.0} == shown(metrics)
         assert 1 == sum(record.msg == "admission policy not bound" for record in caplog.records)
 
     async def test_keeps_what_was_known_while_the_api_server_is_away(self, cluster: Cluster):
@@ -171,3 +189,16 @@ class TestCheck:
         await check.check()
 
         assert "" == zones.unguarded
+
+    @pytest.mark.parametrize("status", [0, 403, 500])
+    async def test_shows_that_nothing_is_known_to_guard_before_there_is_an_answer(
+        self, cluster: Cluster, status: int
+    ):
+        """An absent series would alert nobody, however long the API server refuses."""
+        zones = ZoneStore()
+        metrics = OperatorMetrics(JobStore(), zones, "1")
+        cluster.nobody = cluster.error = ApiError(status, "Refused", "no")
+
+        await GuardCheck(kube=cluster, zones=zones, metrics=metrics).check()
+
+        assert {POLICY: 0.0, OPERATOR_POLICY: 0.0} == shown(metrics)

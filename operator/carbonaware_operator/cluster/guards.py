@@ -14,6 +14,8 @@ _POLICIES = Kind(_ADMISSION, "validatingadmissionpolicies", namespaced=False)
 _BINDINGS = Kind(_ADMISSION, "validatingadmissionpolicybindings", namespaced=False)
 _REVIEW = "authentication.k8s.io/v1"
 _REVIEWS = Kind(_REVIEW, "selfsubjectreviews", namespaced=False)
+GUARDS = (POLICY, OPERATOR_POLICY)
+"""The names of the policies that guard."""
 _DEFAULTS: Object = {
     "matchPolicy": "Equivalent",
     "namespaceSelector": {},
@@ -24,23 +26,33 @@ _DEFAULTS: Object = {
 
 
 async def guards(kube: KubeClient) -> dict[str, str]:
-    """For each policy what lacks for it to guard; empty where nothing does. Raises ApiError."""
+    """For each policy what lacks for it to guard; empty where nothing does.
+
+    Raises ApiError: the API server does not answer; what it refuses is a lack.
+    """
     account = await _account(kube)
-    wanted = {(body["kind"], body["metadata"]["name"]): body["spec"] for body in documents(account)}
+    wanted = {
+        (body["kind"], body["metadata"]["name"]): body["spec"] for body in documents(account or "")
+    }
     return {
         name: await _lack(kube, name, account, wanted["ValidatingAdmissionPolicy", name])
-        for name in (POLICY, OPERATOR_POLICY)
+        for name in GUARDS
     }
 
 
-async def _account(kube: KubeClient) -> str:
-    """The operator's own user name, as the API server knows it."""
+async def _account(kube: KubeClient) -> str | None:
+    """The operator's own user name, as the API server knows it; None where it does not tell."""
     review: Object = {"apiVersion": _REVIEW, "kind": "SelfSubjectReview", "metadata": {}}
-    answer = await kube.create(_REVIEWS, None, review)
+    try:
+        answer = await kube.create(_REVIEWS, None, review)
+    except ApiError as error:
+        if error.retryable:
+            raise
+        return None
     return str(answer["status"]["userInfo"].get("username", ""))
 
 
-async def _lack(kube: KubeClient, name: str, account: str, wanted: Object) -> str:
+async def _lack(kube: KubeClient, name: str, account: str | None, wanted: Object) -> str:
     specs = []
     for kind in (_POLICIES, _BINDINGS):
         try:
@@ -48,11 +60,16 @@ async def _lack(kube: KubeClient, name: str, account: str, wanted: Object) -> st
         except ApiError as error:
             if error.status == 404:
                 return f"{kind.plural} {name} must exist: apply crds/admission.yaml"
-            if error.status == 403:
+            if not error.retryable:
                 return f"the operator must be allowed to get {kind.plural} {name}"
             raise
     policy, binding = specs
-    if name == OPERATOR_POLICY and not _is_about(policy, account):
+    if name == OPERATOR_POLICY and account is None:
+        return (
+            f"the operator must be allowed to create {_REVIEWS.plural}, to see that"
+            f" {_POLICIES.plural} {name} is about its user"
+        )
+    if name == OPERATOR_POLICY and not _is_about(policy, account or ""):
         return f"{_POLICIES.plural} {name} must be about the operator's user {account}"
     if _without_defaults(policy) != wanted:
         return f"{_POLICIES.plural} {name} must be that of this version: apply it again"

@@ -6,7 +6,7 @@ at their deadlines.
 
 import logging
 
-from carbonaware_operator.cluster.guards import guards
+from carbonaware_operator.cluster.guards import GUARDS, guards
 from carbonaware_operator.cluster.kube import ApiError, KubeClient
 from carbonaware_operator.store.zones import ZoneStore
 from carbonaware_operator.telemetry.metrics import OperatorMetrics
@@ -20,6 +20,9 @@ class GuardCheck:
     def __init__(self, *, kube: KubeClient, zones: ZoneStore, metrics: OperatorMetrics) -> None:
         self._kube, self._zones, self._metrics = kube, zones, metrics
         self._known: dict[str, str] = {}
+        # Until the API server has answered nothing is known to guard: absent would alert nobody.
+        for policy in GUARDS:
+            metrics.guarded(policy, bound=False)
 
     async def check(self) -> None:
         """Ask once; raises nothing for what the API server answers."""

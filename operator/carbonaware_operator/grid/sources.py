@@ -50,7 +50,7 @@ PROVIDER_HOSTS = hosts_of(
 
 AverageProvider = Static | Recording | Average
 
-_Member = (
+_ApiMember = (
     ElectricityMapsSource
     | WattTimeSource
     | UKCarbonIntensitySource
@@ -58,9 +58,8 @@ _Member = (
     | CarbonAwareSDKSource
     | PrometheusSource
     | ConfigMapSource
-    | RecordingSource
-    | StaticSource
 )
+_Member = _ApiMember | RecordingSource | StaticSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,72 +179,67 @@ def _member(source: Source) -> _Member:
     return member
 
 
-def _api(
-    member: ElectricityMapsSource
-    | WattTimeSource
-    | UKCarbonIntensitySource
-    | EnergyChartsSource
-    | CarbonAwareSDKSource
-    | PrometheusSource
-    | ConfigMapSource,
-    texts: Mapping[str, str],
-    egress: Egress,
-) -> Api:
+def _api(member: _ApiMember, texts: Mapping[str, str], egress: Egress) -> Api:
     match member:
         case ElectricityMapsSource():
-            return electricity_maps.ElectricityMaps(
-                zone=member.zone,
-                key=texts.get(member.secret_ref.key, ""),
-                factors=member.emission_factors or EmissionFactors.LIFECYCLE,
-                url=member.url or electricity_maps.DEFAULT_URL,
-                egress=egress,
-            )
+            return _electricity_maps(member, texts, egress)
         case WattTimeSource():
-            return watt_time.WattTime(
-                region=member.region,
-                username=texts.get("username", ""),
-                password=texts.get("password", ""),
-                signal=member.signal or SignalKind.MARGINAL,
-                url=member.url or watt_time.DEFAULT_URL,
-                egress=egress,
-            )
+            return _watt_time(member, texts, egress)
         case UKCarbonIntensitySource():
-            return uk_carbon_intensity.UKCarbonIntensity(
-                region_id=member.region_id,
-                postcode=member.postcode,
-                url=member.url or uk_carbon_intensity.DEFAULT_URL,
-                egress=egress,
-            )
+            return _uk_carbon_intensity(member, egress)
         case EnergyChartsSource():
-            return energy_charts.EnergyCharts(
-                country=member.country,
-                url=member.url or energy_charts.DEFAULT_URL,
-                egress=egress,
-            )
-        case CarbonAwareSDKSource():
-            return CarbonAwareSDK(
-                location=member.location,
-                url=member.url,
-                egress=egress,
-                factors=member.emission_factors,
-            )
-        case PrometheusSource():
-            return Prometheus(
-                query=member.query,
-                url=member.url,
-                egress=egress,
-                factors=member.emission_factors,
-            )
+            url = member.url or energy_charts.DEFAULT_URL
+            return energy_charts.EnergyCharts(country=member.country, url=url, egress=egress)
+        case CarbonAwareSDKSource(url=url, location=location, emission_factors=factors):
+            return CarbonAwareSDK(location=location, url=url, egress=egress, factors=factors)
+        case PrometheusSource(url=url, query=query, emission_factors=factors):
+            return Prometheus(query=query, url=url, egress=egress, factors=factors)
         case ConfigMapSource():
-            return exporter.ExporterConfigMap(
-                texts=texts,
-                namespace=member.namespace or exporter.DEFAULT_NAMESPACE,
-                name=member.name or exporter.DEFAULT_NAME,
-                location=member.location,
-                factors=member.emission_factors,
-            )
+            return _exporter(member, texts)
         case _:
             assert_never(member)
+
+
+def _electricity_maps(
+    member: ElectricityMapsSource, texts: Mapping[str, str], egress: Egress
+) -> Api:
+    return electricity_maps.ElectricityMaps(
+        zone=member.zone,
+        key=texts.get(member.secret_ref.key, ""),
+        factors=member.emission_factors or EmissionFactors.LIFECYCLE,
+        url=member.url or electricity_maps.DEFAULT_URL,
+        egress=egress,
+    )
+
+
+def _watt_time(member: WattTimeSource, texts: Mapping[str, str], egress: Egress) -> Api:
+    return watt_time.WattTime(
+        region=member.region,
+        username=texts.get("username", ""),
+        password=texts.get("password", ""),
+        signal=member.signal or SignalKind.MARGINAL,
+        url=member.url or watt_time.DEFAULT_URL,
+        egress=egress,
+    )
+
+
+def _uk_carbon_intensity(member: UKCarbonIntensitySource, egress: Egress) -> Api:
+    return uk_carbon_intensity.UKCarbonIntensity(
+        region_id=member.region_id,
+        postcode=member.postcode,
+        url=member.url or uk_carbon_intensity.DEFAULT_URL,
+        egress=egress,
+    )
+
+
+def _exporter(member: ConfigMapSource, texts: Mapping[str, str]) -> Api:
+    return exporter.ExporterConfigMap(
+        texts=texts,
+        namespace=member.namespace or exporter.DEFAULT_NAMESPACE,
+        name=member.name or exporter.DEFAULT_NAME,
+        location=member.location,
+        factors=member.emission_factors,
+    )
 
 
 def _recording(

@@ -47,7 +47,7 @@ class OperatorMetrics:
         )
         self._guards = Gauge(
             "carbonaware_admission_policy_bound",
-            "1 while the admission policy guards the operator, 0 while it does not",
+            "1 while the admission policy is known to guard the operator, else 0",
             ("policy",),
             registry=self.registry,
         )
