@@ -2,19 +2,34 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from carbonaware_operator.cli import main
 from programs import console_script
-from stand_in_api import Run, StandInApi, operator_status, stored_job
+from stand_in_api import (
+    Run,
+    StandInApi,
+    condition_of,
+    operator_status,
+    stored_job,
+    stored_zone,
+)
 
 COMMANDS = [
     *("list", "zones", "zones check de", "explain train", "release train", "hold train"),
-    *("suspend train", "resume train", "wait train"),
+    *("suspend train", "resume train", "wait train", "top nodes"),
 ]
-JOBS = "/apis/carbonaware.io/v1alpha1/namespaces/ml-team/carbonawarejobs"
+ROOT = "/apis/carbonaware.io/v1alpha1"
+JOBS = f"{ROOT}/namespaces/ml-team/carbonawarejobs"
+AGENTS = "/api/v1/namespaces/carbonaware-system/pods"
+EVERYTHING = (JOBS, f"{JOBS}/train", f"{ROOT}/carbonzones", f"{ROOT}/carbonzones/de", AGENTS)
+"""What commands ask for first."""
+READING = ("list", "explain train", "wait train", "top nodes")
+LIST = '{"metadata": {"resourceVersion": "7"}, "items": [%s]}'
+SHAPES = ("[]", "<html>", '{"metadata": 3, "items": 4}', LIST % "{}", LIST % '"job"')
 
 
 class TestErrors:
@@ -62,6 +77,72 @@ class TestErrors:
 
         assert 1 == result.exit_code
         assert says in result.stderr
+
+    @pytest.mark.parametrize(
+        ("command", "status"), [*((c, 500) for c in COMMANDS), ("list", 429), ("hold train", 503)]
+    )
+    def test_a_cluster_in_trouble_is_exit_code_1(
+        self, api: StandInApi, kubectl_carbonaware: Run, command: str, status: int
+    ) -> None:
+        """Whatever is asked first is refused: one line, and nothing is half done."""
+        api.add(stored_job(), stored_zone())
+        api.refuse |= dict.fromkeys(EVERYTHING, status)
+
+        result = kubectl_carbonaware(*command.split())
+
+        assert (1, "", []) == (result.exit_code, result.stdout, api.patches)
+        assert 1 == len(result.stderr.splitlines())
+
+    @pytest.mark.parametrize(
+        ("command", "answer"),
+        [(c, a) for c in READING for a in SHAPES] + [(c, "{}") for c in COMMANDS],
+    )
+    def test_an_answer_of_another_shape_is_one_line(
+        self, api: StandInApi, kubectl_carbonaware: Run, command: str, answer: str
+    ) -> None:
+        """As from a proxy, or from another program at that address: no traceback."""
+        api.texts |= dict.fromkeys(EVERYTHING, lambda: answer)
+
+        result = kubectl_carbonaware(*command.split())
+
+        assert result.exit_code in (1, 3)
+        assert ("", SystemExit) == (result.stdout, type(result.exception))
+        *progress, error = result.stderr.splitlines()
+        assert error.startswith("Error: ")
+        assert len(progress) <= (command == "wait train")
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_a_cluster_that_never_answers_is_given_up(
+        self,
+        api: StandInApi,
+        kubectl_carbonaware: Run,
+        monkeypatch: pytest.MonkeyPatch,
+        command: str,
+    ) -> None:
+        """It takes the request and says nothing; the line says how long that was."""
+        monkeypatch.setattr("carbonaware_operator.cluster.kube.REQUEST_TIMEOUT_SECONDS", 0.05)
+        given_up = threading.Event()
+        api.texts |= dict.fromkeys(EVERYTHING, lambda: str(given_up.wait(10)))
+
+        result = kubectl_carbonaware(*command.split())
+        given_up.set()
+
+        assert (3, "") == (result.exit_code, result.stdout)
+        assert "no answer in 0.05 s" in result.stderr
+
+    @pytest.mark.parametrize("command", ["list", "explain train"])
+    def test_words_that_a_later_operator_may_write_are_shown_as_they_are(
+        self, api: StandInApi, kubectl_carbonaware: Run, command: str
+    ) -> None:
+        """A reason or a condition that this program does not know is no error."""
+        status = operator_status("MoonTooBright")
+        status["conditions"].append(condition_of("Enchanted", True, "ByMoonlight"))
+        api.add(stored_job(status=status), stored_zone())
+
+        result = kubectl_carbonaware(*command.split())
+
+        assert 0 == result.exit_code
+        assert "MoonTooBright" in result.stdout
 
     def test_a_context_that_does_not_exist_is_exit_code_3(self, kubectl_carbonaware: Run) -> None:
         """The kubeconfig does not say where the cluster is."""

@@ -108,7 +108,7 @@ class TestTop:
         self, running: Stack, plugin: Plugin
     ) -> None:
         """A simulated pod has no server: the proxy of the real API server answers with an error."""
-        labels = "app.kubernetes.io/name=carbonaware,app.kubernetes.io/component=agent"
+        labels = "app.kubernetes.io/part-of=carbonaware,app.kubernetes.io/component=agent"
         running.kubectl("run", "agent", "--image=none", f"--labels={labels}")
         eventually(
             lambda: "Running" in running.kubectl("get", "pod", "agent", "--no-headers"), "it runs"

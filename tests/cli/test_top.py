@@ -27,17 +27,24 @@ def page(seconds: float, domain: str = "package", **joules: float) -> str:
     )
 
 
-def an_agent(node: str, phase: str = "Running", port: int = 9102) -> Object:
-    """The pod of an agent."""
-    labels = {"app.kubernetes.io/name": "carbonaware", "app.kubernetes.io/component": "agent"}
+def an_agent(
+    node: str, phase: str = "Running", port: int = 9102, name: str = "", **metadata: str
+) -> Object:
+    """The pod of an agent, in a release with a name of its own."""
+    labels = {
+        "app.kubernetes.io/name": "another",
+        "app.kubernetes.io/part-of": "carbonaware",
+        "app.kubernetes.io/component": "agent",
+    }
     ports = [{"name": "metrics", "containerPort": port}]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": f"agent-{node}",
+            "name": name or f"agent-{node}",
             "namespace": "carbonaware-system",
             "labels": labels,
+            **metadata,
         },
         "spec": {"nodeName": node, "containers": [{"name": "agent", "ports": ports}]},
         "status": {"phase": phase},
@@ -192,6 +199,48 @@ class TestAgents:
         api.texts["/metrics"] = successive(page(1, train=1), page(2, train=6))
 
         assert ["train", "5.0"] == cells(top("--agent-url", api.url).stdout)[1][:2]
+
+    @pytest.mark.parametrize(
+        ("leaving", "notes"), [({}, 1), ({"deletionTimestamp": "2026-03-01T13:00:00Z"}, 0)]
+    )
+    def test_of_the_same_node_are_not_added_up(
+        self, api: StandInApi, top: Run, leaving: dict[str, str], notes: int
+    ) -> None:
+        """Each measures all of it; one that another takes the place of is not worth a word."""
+        api.add(an_agent("n1", name="second", **leaving))
+        api.texts[f"{AGENTS}/second:9102/proxy/metrics"] = successive(
+            page(10, train=1), page(12, train=5001)
+        )
+
+        result = top("nodes")
+
+        assert ["n1", "110.0"] == cells(result.stdout)[1][:2]
+        assert notes * "agent-n1 is read" in result.stderr
+        assert notes == len(result.stderr.splitlines())
+
+    def test_whose_page_is_endless_do_not_fill_the_memory(
+        self, api: StandInApi, top: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Behind the API server and at an address of one's own."""
+        monkeypatch.setattr("carbonaware_operator.cli.agent_pages.MOST_BYTES", 1000)
+        api.texts["/metrics"] = api.texts[f"{AGENTS}/agent-n2:9200/proxy/metrics"] = lambda: (
+            "x" * 100_000
+        )
+
+        behind, given = top(), top("--agent-url", api.url)
+
+        assert (0, ["train", "100.0"]) == (behind.exit_code, cells(behind.stdout)[1][:2])
+        assert "n2 does not answer, its energy is left out: " in behind.stderr
+        assert (1, "") == (given.exit_code, given.stdout)
+        assert "more than 1000 bytes" in behind.stderr + given.stderr
+
+    def test_at_two_addresses_of_one_host_are_two(self, api: StandInApi, top: Run) -> None:
+        """As behind an ingress with a path for each node; the same address given twice is one."""
+        api.texts["/a/metrics"] = successive(page(1, train=1), page(2, train=6))
+        api.texts["/b/metrics"] = successive(page(1, train=1), page(2, train=3))
+        urls = [f"--agent-url={api.url}{path}" for path in ("/a", "/a/", "/b")]
+
+        assert ["train", "7.0"] == cells(top(*urls).stdout)[1][:2]
 
 
 class TestUsage:

@@ -12,11 +12,19 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from carbonaware_operator.cli.errors import CommandError
-from carbonaware_operator.cluster.kube import PODS, ApiError, KubeClient, Object
+from carbonaware_operator.cluster.kube import (
+    PODS,
+    ApiError,
+    KubeClient,
+    Object,
+    read_at_most,
+)
 
-SELECTOR = "app.kubernetes.io/name=carbonaware,app.kubernetes.io/component=agent"
+# Labels that no value of the chart changes: `nameOverride` changes the label `name`.
+SELECTOR = "app.kubernetes.io/part-of=carbonaware,app.kubernetes.io/component=agent"
 PORT = 9102
 PATH = "/metrics"
+MOST_BYTES = 64 * 1024 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=20, sock_connect=5)
 
 
@@ -28,8 +36,13 @@ class Agent:
     read: Callable[[], Awaitable[str]]
 
 
-async def agents_in(kube: KubeClient, operator_namespace: str) -> list[Agent]:
-    """The agents whose pods run in a namespace. Raises CommandError: there is none; ApiError."""
+async def agents_in(
+    kube: KubeClient, operator_namespace: str, report: Callable[[str], None]
+) -> list[Agent]:
+    """The agents whose pods run in a namespace, one for each node; `report` is told of others.
+
+    Raises CommandError: there is none; ApiError.
+    """
     pods = [pod async for pod in kube.list(PODS, operator_namespace, selector=SELECTOR)]
     running = [pod for pod in pods if pod["status"].get("phase") == "Running"]
     if not running:
@@ -37,12 +50,39 @@ async def agents_in(kube: KubeClient, operator_namespace: str) -> list[Agent]:
             f"no agent runs in namespace {operator_namespace}; name another one with"
             " --operator-namespace, or agents with --agent-url"
         )
-    return [_behind_proxy(kube, pod) for pod in running]
+    return [_behind_proxy(kube, pod) for pod in _one_a_node(running, report)]
+
+
+def _one_a_node(pods: Sequence[Object], report: Callable[[str], None]) -> list[Object]:
+    """Of agents on the same node, as while one takes another's place, the one that is to stay."""
+    by_node: dict[str, list[Object]] = {}
+    for pod in pods:
+        by_node.setdefault(_node(pod), []).append(pod)
+    for node, (kept, *others) in ((n, sorted(p, key=_leaving)) for n, p in by_node.items()):
+        by_node[node] = [kept]
+        for other in (each for each in others if "deletionTimestamp" not in each["metadata"]):
+            report(
+                f"Two agents run on {node}, and each measures all of it:"
+                f" {other['metadata']['name']} is left out, {kept['metadata']['name']} is read"
+            )
+    return [kept for (kept,) in by_node.values()]
+
+
+def _leaving(pod: Object) -> tuple[bool, bool, str]:
+    """Sorts first who stays: not being deleted, ready, and always the same one of equals."""
+    conditions = pod["status"].get("conditions") or []
+    ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+    metadata = pod["metadata"]
+    return "deletionTimestamp" in metadata, not ready, metadata["name"]
+
+
+def _node(pod: Object) -> str:
+    return str(pod["spec"].get("nodeName") or pod["metadata"]["name"])
 
 
 def agents_at(urls: Sequence[str]) -> list[Agent]:
     """The agents at these base URLs."""
-    return [_at(url.rstrip("/")) for url in urls]
+    return [_at(url) for url in dict.fromkeys(url.rstrip("/") for url in urls)]
 
 
 async def pages(agents: Sequence[Agent], report: Callable[[str], None]) -> dict[str, str]:
@@ -81,9 +121,9 @@ def _behind_proxy(kube: KubeClient, pod: Object) -> Agent:
     path = f"{PODS.path(metadata['namespace'], target, 'proxy')}{PATH}"
 
     async def read() -> str:
-        return (await kube.text(path)).decode()
+        return (await kube.text(path, most=MOST_BYTES)).decode()
 
-    return Agent(pod["spec"].get("nodeName") or metadata["name"], read)
+    return Agent(_node(pod), read)
 
 
 def _port(pod: Object) -> int:
@@ -102,6 +142,7 @@ def _at(url: str) -> Agent:
         ):
             if answer.status != 200:
                 raise aiohttp.ClientError(f"{url} answers HTTP {answer.status}")
-            return await answer.text()
+            return (await read_at_most(answer, MOST_BYTES)).decode()
 
-    return Agent(urlsplit(url).netloc or url, read)
+    asked = urlsplit(url)
+    return Agent(asked.netloc + asked.path or url, read)

@@ -19,6 +19,9 @@ T = TypeVar("T")
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it: 128 and the number of SIGINT."""
 
+# What it ends in to read an object that lacks what every object of its kind has.
+_MISSHAPEN = (LookupError, TypeError, AttributeError, ValueError, RecursionError)
+
 _SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -33,6 +36,8 @@ def run(target: Target, command: Callable[[KubeClient, str], Awaitable[T]]) -> T
         raise click.exceptions.Exit(INTERRUPTED) from interrupt
     except ApiError as error:
         raise of_api(error) from error
+    except _MISSHAPEN as error:
+        raise of_another_shape(error) from error
     except ConfigException as error:
         raise UnreachableError(
             f"no usable kubeconfig: {error}; check --kubeconfig, --context and $KUBECONFIG"
@@ -60,6 +65,15 @@ def _namespace_of(kubeconfig: str | None, context: str | None) -> str:
         return account.read_text().strip() if account.exists() else "default"
     chosen = next((c for c in contexts if c["name"] == context), current)
     return str(chosen["context"].get("namespace") or "default")
+
+
+def of_another_shape(error: Exception) -> CommandError:
+    """An answer that has not the shape of Kubernetes' objects, or of ours."""
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return CommandError(
+        f"the cluster answers what this program cannot read ({what}): update this program,"
+        " or look what answers at the address of your kubeconfig"
+    )
 
 
 def of_api(error: ApiError) -> CommandError:

@@ -28,6 +28,7 @@ WATCH_SECONDS = 300
 """After so long the API server ends a watch; whoever still wants it lists and watches again."""
 WATCH_SILENCE_SECONDS = WATCH_SECONDS + REQUEST_TIMEOUT_SECONDS
 """After so long without a byte a watch is dead: a broken connection may never say so."""
+_CHUNK = 1 << 16
 # What reading a file of another shape ends in.
 _MISSHAPEN = (LookupError, TypeError, AttributeError, ValueError, RecursionError)
 
@@ -108,9 +109,12 @@ class KubeClient:
             headers["Content-Type"] = content_type
         return _object(await self._text(method, path, query, headers, body))
 
-    async def text(self, path: str) -> bytes:
-        """What a path answers that is no object, such as a page behind the proxy of a pod."""
-        return await self._text("GET", path, None, {"Accept": "text/plain"}, None)
+    async def text(self, path: str, *, most: int) -> bytes:
+        """What a path answers that is no object, such as a page behind the proxy of a pod.
+
+        most: bytes; a longer answer is no answer.
+        """
+        return await self._text("GET", path, None, {"Accept": "text/plain"}, None, most)
 
     async def _text(
         self,
@@ -119,6 +123,7 @@ class KubeClient:
         query: Mapping[str, str] | None,
         headers: dict[str, str],
         body: Object | None,
+        most: int | None = None,
     ) -> bytes:
         try:
             answer = await self._send(
@@ -129,7 +134,7 @@ class KubeClient:
                 body,
                 limit=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
             )
-            text = await answer.read()
+            text = await (answer.read() if most is None else read_at_most(answer, most))
         except (OSError, TimeoutError, aiohttp.ClientError) as error:
             raise _unreachable(error) from error
         if answer.status >= 400:
@@ -274,8 +279,21 @@ def _named(item: Object, page: Object) -> Object:
     return {"apiVersion": page.get("apiVersion", ""), "kind": kind, **item}
 
 
+async def read_at_most(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body of an answer. Raises aiohttp.ClientError: it has more bytes than this."""
+    body = bytearray()
+    async for chunk in answer.content.iter_chunked(_CHUNK):
+        body += chunk
+        if len(body) > most:
+            answer.close()
+            raise aiohttp.ClientPayloadError(f"the answer has more than {most} bytes")
+    return bytes(body)
+
+
 def _unreachable(error: Exception) -> ApiError:
-    return ApiError(0, "Unreachable", f"API server does not answer: {error}")
+    # What timed out has no text of its own.
+    said = str(error) or f"no answer in {REQUEST_TIMEOUT_SECONDS:g} s"
+    return ApiError(0, "Unreachable", f"API server does not answer: {said}")
 
 
 def _object(text: bytes | str) -> Object:

@@ -102,7 +102,11 @@ def top(
     view = _View(asked, SortKey(sort_by), output, namespaced=all_namespaces)
 
     async def command(kube: KubeClient, in_effect: str) -> None:
-        agents = agents_at(agent_urls) if agent_urls else await agents_in(kube, operator_namespace)
+        agents = (
+            agents_at(agent_urls)
+            if agent_urls
+            else await agents_in(kube, operator_namespace, print_note)
+        )
         everywhere = all_namespaces or (asked is not Subject.JOBS and namespace is None)
         place = None if everywhere else in_effect
         before = await _pages(agents)
