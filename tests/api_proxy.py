@@ -5,6 +5,8 @@ import json
 import ssl
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import aiohttp
@@ -16,11 +18,49 @@ Hook = Callable[[str, str], bool]
 """Called with method and path after the API server answered; true drops the answer."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One request; `name` is that of the object, in the path or in what is to be created."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    body: bytes
+    name: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An answer in place of the API server's, which is not asked."""
+
+    status: int
+    reason: str
+    message: str
+    retry_after: int | None = None
+
+
+class Broken(Enum):
+    """What becomes of an answer that the API server gives: the request has had its effect."""
+
+    TIME_OUT = "never comes"
+    CUT = "connection ends"
+
+
+Fault = Refusal | Broken
+Disturb = Callable[[Asked], Fault | None]
+"""Asked of every request but watches; None lets it through."""
+
+
 class ApiProxy:
-    """Runs in a thread of its own; passes everything on except for what the test disturbs."""
+    """Runs in a thread of its own; passes everything on except for what the test disturbs.
+
+    `done` are the writes, dry runs too, that the API server has carried out.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self.after_answer: Hook = lambda _method, _path: False
+        self.disturb: Disturb = lambda _asked: None
+        self.done: list[Asked] = []
         self.watches_broken = threading.Event()
         self.gone_answers = 0
         self._server = cluster.server
@@ -83,6 +123,10 @@ class ApiProxy:
             return _gone()
         headers = {k: v for k, v in request.headers.items() if k.lower() != "host"}
         body = await request.read()
+        asked = _asked(request, body)
+        fault = None if watching else self.disturb(asked)
+        if isinstance(fault, Refusal):
+            return _refused(fault)
         upstream = await self._session.request(
             request.method, self._server + request.raw_path, headers=headers, data=body or None
         )
@@ -90,7 +134,11 @@ class ApiProxy:
             if watching:
                 return await self._stream(request, upstream)
             answer = await upstream.read()
-            if self.after_answer(request.method, request.path):
+            if asked.method != "GET" and upstream.ok:
+                self.done.append(asked)
+            if fault is Broken.TIME_OUT:
+                await self._stop.wait()
+            if fault is Broken.CUT or self.after_answer(request.method, request.path):
                 assert request.transport is not None
                 request.transport.abort()
             kept = ("content-type", "content-encoding", "retry-after")
@@ -119,6 +167,27 @@ class ApiProxy:
         finally:
             self._watches.discard(task)
         return response
+
+
+def _asked(request: web.Request, body: bytes) -> Asked:
+    name = request.path.partition("/namespaces/")[2].split("/")[2:3]
+    if request.method == "POST" and body:
+        name = [json.loads(body).get("metadata", {}).get("name", "")]
+    return Asked(request.method, request.path, dict(request.query), body, "".join(name))
+
+
+def _refused(refusal: Refusal) -> web.Response:
+    status = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "code": refusal.status,
+        "reason": refusal.reason,
+        "message": refusal.message,
+    }
+    after = refusal.retry_after
+    headers = {} if after is None else {"Retry-After": str(after)}
+    return web.json_response(status, status=refusal.status, headers=headers)
 
 
 def _gone() -> web.Response:
