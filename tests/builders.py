@@ -11,7 +11,6 @@ from carbonaware_operator.api.job import (
     Window,
 )
 from carbonaware_operator.api.reasons import Annotation, Label, ReleaseReason, SignalReason
-from carbonaware_operator.kinds.parent import child_name
 from carbonaware_operator.planning.job import (
     Blocked,
     Job,
@@ -114,7 +113,7 @@ def an_outlook(
 
 def a_child(
     *,
-    name: str = "train-0123456789",
+    name: str = "train",
     uid: str = "child-uid",
     resource_version: str = "10",
     created: Instant = NOON,
@@ -213,7 +212,7 @@ def a_child_body(
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": child_name(parent["name"], parent["uid"]),
+            "name": parent["name"],
             "namespace": parent["namespace"],
             "uid": uid,
             "resourceVersion": str(resource_version),

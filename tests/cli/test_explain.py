@@ -18,7 +18,7 @@ from stand_in_api import (
 
 LIMIT = {"maxGramsPerKWh": 100, "maxDelay": "24h"}
 HELD = operator_status("AboveMaxIntensity", deadline="2026-03-02T12:00:00Z")
-STARTED = {"workload": {"apiVersion": "batch/v1", "kind": "Job", "name": "c", "uid": "u"}}
+STARTED = {"workload": {"apiVersion": "batch/v1", "kind": "Job", "name": "train", "uid": "u"}}
 RUNNING = operator_status(
     "Immediate", released=True, releasedTime="2026-03-01T12:30:00Z", heldSeconds=1800
 )
@@ -275,7 +275,7 @@ class TestStartedJob:
 
         assert "State:       Running, Immediate\n" in text
         assert "(2 active)" in text
-        assert "kubectl logs -l carbonaware.io/job=train --tail=50 -n ml-team\n" in text
+        assert "kubectl logs job/train --tail=50 -n ml-team\n" in text
         assert "held 30 min, started 30 min ago, no energy recorded yet" in text
         assert "Rules" not in text
         assert "Not acted on" not in text

@@ -8,16 +8,18 @@ from builders import NOON, a_child_body, a_job_body, a_job_spec
 from carbonaware_operator.api.reasons import Annotation, ConditionType, HoldReason, ReleaseReason
 from carbonaware_operator.cluster.jobs import JobWriter, RefusedError, StaleJobError
 from carbonaware_operator.cluster.kube import CARBON_AWARE_JOBS, JOBS, ApiError
-from carbonaware_operator.kinds.parent import child_name
 from carbonaware_operator.planning.observed import Cause
 from carbonaware_operator.planning.progress import Condition, Progress
 from carbonaware_operator.store.jobs import JobRecord, JobStore
 from fakes import FakeKube
 
-CHILD = child_name("train", "uid-train")
+CHILD = "train"
 CHILDREN = JOBS.path("ml")
 NOW = {Annotation.RELEASE_REQUESTED.value: "now-1"}
 WORKLOAD = {"apiVersion": "batch/v1", "kind": "Job", "name": CHILD, "uid": "child-uid"}
+OF_A_PREDECESSOR = {
+    "ownerReferences": a_child_body(a_job_body(uid="uid-earlier"))["metadata"]["ownerReferences"]
+}
 HELD = Condition(ConditionType.RELEASED, False, HoldReason.NO_ZONE, "no zone", NOON, 1)
 
 
@@ -73,15 +75,28 @@ class TestRelease:
 
         assert "now-1" == made["metadata"]["annotations"][Annotation.HANDLED_RELEASE_REQUEST]
 
-    async def test_takes_no_foreign_job_for_the_child(self, kube):
+    @pytest.mark.parametrize(
+        ("foreign", "words"),
+        [
+            pytest.param({"ownerReferences": []}, "delete it", id="somebody's own"),
+            pytest.param(OF_A_PREDECESSOR, "delete it", id="of an earlier job of the name"),
+            pytest.param(
+                {**OF_A_PREDECESSOR, "deletionTimestamp": "2026-06-15T12:00:00Z"},
+                "still being deleted",
+                id="of an earlier job, that goes",
+            ),
+        ],
+    )
+    async def test_takes_no_foreign_job_for_the_child(self, kube, foreign, words):
         """A Job of that name that is not ours must go first; then the release is tried again."""
         record = placed(kube)
-        place_child(kube, ownerReferences=[])
+        place_child(kube, **foreign)
 
-        with pytest.raises(RefusedError, match="belongs to something else") as refused:
+        with pytest.raises(RefusedError, match=words) as refused:
             await JobWriter(kube).release(record, ReleaseReason.IMMEDIATE)
 
-        assert refused.value.transient
+        assert (HoldReason.NAME_TAKEN, True) == (refused.value.reason, refused.value.transient)
+        assert "child-uid" == kube.stored(JOBS, "ml", CHILD)["metadata"]["uid"]
 
     @pytest.mark.parametrize(
         "live",

@@ -18,7 +18,6 @@ from carbonaware_operator.engine.planner import (
     WRITES_IN_FLIGHT,
     Planner,
 )
-from carbonaware_operator.kinds.parent import child_name
 from carbonaware_operator.quantities.instants import format_instant
 from carbonaware_operator.store.jobs import JobStore
 from carbonaware_operator.store.zones import ZoneStore, zone_record
@@ -90,7 +89,7 @@ class Stage:
 
     def child(self, name: str = "train") -> dict[str, Any] | None:
         """The child Job as the API server has it."""
-        return self.kube.stored(JOBS, "ml", child_name(name, f"uid-{name}"))
+        return self.kube.stored(JOBS, "ml", name)
 
     def told(self, kind: str = "Released", name: str = "train") -> tuple[str, str]:
         """Status and reason of a condition."""
@@ -138,7 +137,7 @@ class TestHolding:
         await stage.outlook(None)
         await stage.outlook(500)
 
-        assert 1 == stage.kube.count("create", f"{CHILDREN}/{child_name('train', 'uid-train')}")
+        assert 1 == stage.kube.count("create", f"{CHILDREN}/train")
 
     async def test_waits_for_a_zones_first_outlook(self, stage):
         """Right after the start a zone is not called missing: it is being asked."""
@@ -234,7 +233,7 @@ class TestReleasing:
         await stage.outlook(50)
 
         created = [path for verb, path in stage.writes(CHILDREN) if verb == "create"]
-        expected = [child_name(name, f"uid-{name}") for name in ("urgent", "old", "young")]
+        expected = ["urgent", "old", "young"]
         assert expected == [path.rpartition("/")[2] for path in created]
 
     async def test_heeds_the_users_request(self, stage):

@@ -29,6 +29,13 @@ class TestBuild:
             owner["blockOwnerDeletion"],
         )
 
+    def test_has_the_name_of_its_job(self):
+        """People find `job/NAME`, and manifests that address its pods keep working."""
+        assert ("train", "ml") == (
+            self.body()["metadata"]["name"],
+            self.body()["metadata"]["namespace"],
+        )
+
     def test_and_its_pods_carry_the_labels(self):
         """People select pods by job, the operator Jobs by uid."""
         body = self.body()

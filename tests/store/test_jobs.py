@@ -4,6 +4,7 @@ import pytest
 
 from builders import NOON, a_child_body, a_job_body, a_job_spec, hours, minutes
 from carbonaware_operator.api.reasons import Annotation, HoldReason
+from carbonaware_operator.kinds.parent import earlier_name
 from carbonaware_operator.planning.job import Blocked
 from carbonaware_operator.planning.observed import Stage
 from carbonaware_operator.store.jobs import JobStore
@@ -100,6 +101,20 @@ class TestZones:
         store.forget("uid-train")
 
         assert None is store.forget("uid-train")
+
+
+class TestTwoClaims:
+    def test_the_child_that_the_status_names_is_the_jobs(self, store):
+        """Two names are believed: a second Job with such an owner takes no job's place."""
+        mine = a_child_body(JOB, uid="noted", name=earlier_name("train", "uid-train"))
+        workload = {"apiVersion": "batch/v1", "kind": "Job", "name": "x", "uid": "noted"}
+        store.apply(a_job_body(status={"workload": workload}))
+        claims = [mine, a_child_body(JOB, uid="claims", resource_version=99)]
+
+        for body in (*claims, *reversed(claims)):
+            store.apply_child(body)
+
+            assert "noted" == store.records["uid-train"].child.uid
 
 
 class TestTimeToLive:

@@ -21,8 +21,15 @@ class HoldReason(StrEnum):
     ABOVE_MAX_INTENSITY = "AboveMaxIntensity"
     SIGNAL_MISSING = "SignalMissing"
     INVALID_WORKLOAD = "InvalidWorkload"
+    NAME_TAKEN = "NameTaken"
     QUOTA_EXCEEDED = "QuotaExceeded"
     NO_ZONE = "NoZone"
+
+
+REFUSALS = frozenset(
+    {HoldReason.INVALID_WORKLOAD, HoldReason.NAME_TAKEN, HoldReason.QUOTA_EXCEEDED}
+)
+"""Reasons by which the API server refuses a child Job; only it and the operator know of them."""
 
 
 class ReleaseReason(StrEnum):

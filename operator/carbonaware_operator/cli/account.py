@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from carbonaware_operator.api.job import WhenDeadlineReached
-from carbonaware_operator.api.reasons import HoldReason, Label
+from carbonaware_operator.api.reasons import REFUSALS, HoldReason
 from carbonaware_operator.cli.explain import Explanation
 from carbonaware_operator.cli.output import print_line, print_table
 from carbonaware_operator.cli.startup import Startup
@@ -80,7 +80,7 @@ def _until(explanation: Explanation, hold: Hold) -> str:
         return "`suspend` is false"
     if hold.until and hold.until > now:
         return f"{exact(hold.until, now)}, unless something starts it earlier"
-    if hold.reason in (HoldReason.INVALID_WORKLOAD, HoldReason.QUOTA_EXCEEDED):
+    if hold.reason in REFUSALS:
         return "the API server accepts its workload"
     if schedule.when_deadline_reached is WhenDeadlineReached.FAIL and hold.review:
         return f"the grid allows it; fails at {exact(hold.review, now)} otherwise"
@@ -102,7 +102,9 @@ def _pods(startup: Startup | None) -> list[tuple[str, str]]:
 
 
 def _logs(record: JobRecord) -> str:
-    return f"kubectl logs -l {Label.JOB}={record.name} --tail=50 -n {record.namespace}"
+    noted = record.progress.workload
+    name = noted.name if noted else record.name
+    return f"kubectl logs job/{name} --tail=50 -n {record.namespace}"
 
 
 def _used(explanation: Explanation) -> list[str]:

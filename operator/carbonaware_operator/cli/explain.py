@@ -218,6 +218,8 @@ def _to_start(record: JobRecord, outlook: Outlook | None, decision: Decision | N
             return [f"kubectl carbonaware resume {where}"]
         case HoldReason.INVALID_WORKLOAD:
             return ["what the API server asks for above; a template is changed in a new job only"]
+        case HoldReason.NAME_TAKEN:
+            return [f"kubectl delete job {where}, if it is not needed"]
         case HoldReason.QUOTA_EXCEEDED:
             return [f"room in the quota of namespace {record.namespace}"]
         case HoldReason.ABOVE_MAX_INTENSITY if outlook:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from carbonaware_operator.api.job import CarbonAwareJobStatus
-from carbonaware_operator.api.reasons import ConditionType, HoldReason, Label
+from carbonaware_operator.api.reasons import REFUSALS, ConditionType, HoldReason, Label
 from carbonaware_operator.cli.errors import CommandError
 from carbonaware_operator.cli.pods import startups
 from carbonaware_operator.cli.startup import Startup
@@ -16,7 +16,7 @@ from carbonaware_operator.cluster.kube import (
     KubeClient,
     Object,
 )
-from carbonaware_operator.kinds.parent import child_name
+from carbonaware_operator.kinds.parent import parent_uid
 from carbonaware_operator.planning.job import Blocked, ScheduleDefaults
 from carbonaware_operator.planning.progress import Progress
 from carbonaware_operator.quantities.instants import parse_instant
@@ -47,12 +47,20 @@ async def find_job(kube: KubeClient, namespace: str, name: str) -> FoundJob:
     body = await _existing(kube, CARBON_AWARE_JOBS, namespace, name)
     if body is None:
         raise no_such_job(namespace, name)
-    child = await _existing(kube, JOBS, namespace, child_name(name, body["metadata"]["uid"]))
     try:
         status = CarbonAwareJobStatus.model_validate(body.get("status") or {})
+        child = await _child(kube, body, status)
         return FoundJob(_record(body, status, child), status, _pods(child))
     except ValueError as error:
         raise unreadable(f"CarbonAwareJob {namespace}/{name}") from error
+
+
+async def _child(kube: KubeClient, body: Object, status: CarbonAwareJobStatus) -> Object | None:
+    """The child Job; another Job of its name is none of this job's."""
+    metadata = body["metadata"]
+    name = status.workload.name if status.workload else metadata["name"]
+    found = await _existing(kube, JOBS, metadata["namespace"], name)
+    return found if found and parent_uid(found) == metadata["uid"] else None
 
 
 async def find_with_pods(kube: KubeClient, namespace: str, name: str) -> FoundJob:
@@ -130,7 +138,7 @@ def _blocked(progress: Progress) -> Blocked | None:
     released = progress.condition(ConditionType.RELEASED)
     if released is None or released.status:
         return None
-    if released.reason not in (HoldReason.INVALID_WORKLOAD, HoldReason.QUOTA_EXCEEDED):
+    if released.reason not in REFUSALS:
         return None
     return Blocked(HoldReason(released.reason), released.message, retry=None)
 

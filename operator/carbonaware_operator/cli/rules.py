@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from carbonaware_operator.api.job import Strategy, WhenDeadlineReached
-from carbonaware_operator.api.reasons import EndReason, HoldReason, ReleaseReason
+from carbonaware_operator.api.reasons import REFUSALS, EndReason, HoldReason, ReleaseReason
 from carbonaware_operator.cli.outlooks import grams, intensity_in_effect
 from carbonaware_operator.cli.times import exact, relative
 from carbonaware_operator.planning.decide import latest_start
@@ -168,9 +168,7 @@ def _against(outlook: Outlook | None, limit: MilligramsPerKWh | None) -> str:
 
 RULES = (
     Rule("suspend", frozenset({HoldReason.SUSPENDED_BY_USER}), _suspend),
-    Rule(
-        "workload", frozenset({HoldReason.INVALID_WORKLOAD, HoldReason.QUOTA_EXCEEDED}), _workload
-    ),
+    Rule("workload", REFUSALS, _workload),
     Rule("release request", frozenset({ReleaseReason.RELEASED_BY_USER}), _release_request),
     Rule("earliestStart", frozenset({HoldReason.BEFORE_EARLIEST_START}), _earliest_start),
     Rule(

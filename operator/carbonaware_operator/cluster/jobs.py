@@ -10,7 +10,7 @@ from carbonaware_operator.cluster.kube import (
     Object,
     objects_of,
 )
-from carbonaware_operator.kinds.parent import child_name, parent_uid
+from carbonaware_operator.kinds.parent import parent_uid
 from carbonaware_operator.kinds.registry import JOB, kind_of
 from carbonaware_operator.planning.observed import Cause, Observed
 from carbonaware_operator.planning.progress import Progress
@@ -90,13 +90,9 @@ class JobWriter:
 
     async def find_child(self, record: JobRecord) -> Object | None:
         """The child Job as the API server has it; None when there is none of this job's."""
-        try:
-            body = await self._kube.get(JOBS, record.namespace, child_name(record.name, record.uid))
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
-        return body if parent_uid(body) == record.uid else None
+        noted = record.progress.workload
+        body = await self._named(record.namespace, noted.name if noted else record.name)
+        return body if body and parent_uid(body) == record.uid else None
 
     async def write(self, record: JobRecord, progress: Progress) -> Object:
         """Write the planner's part of the status; raises StaleJobError when the job has changed."""
@@ -147,15 +143,21 @@ class JobWriter:
 
     async def _existing(self, record: JobRecord) -> Object:
         """The child that an earlier, interrupted release created."""
-        existing = await self.find_child(record)
-        if existing is None:
-            name = child_name(record.name, record.uid)
-            raise RefusedError(
-                HoldReason.INVALID_WORKLOAD,
-                f"a Job {name!r} exists that belongs to something else; delete it",
-                transient=True,
-            )
-        return existing
+        existing = await self._named(record.namespace, record.name)
+        if existing and parent_uid(existing) == record.uid:
+            return existing
+        message = f"a Job {record.name!r} exists that is not this CarbonAwareJob's: delete it"
+        if existing is None or existing["metadata"].get("deletionTimestamp"):
+            message = f"an earlier Job {record.name!r} is still being deleted"
+        raise RefusedError(HoldReason.NAME_TAKEN, message, transient=True)
+
+    async def _named(self, namespace: str, name: str) -> Object | None:
+        try:
+            return await self._kube.get(JOBS, namespace, name)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
 
 
 def _forbids_release(live: Object) -> bool:

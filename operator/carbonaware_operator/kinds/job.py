@@ -6,7 +6,7 @@ from typing import Any
 
 from carbonaware_operator.api.reasons import Annotation, Label, ReleaseReason
 from carbonaware_operator.api.workloads import BATCH_JOB, WorkloadResource
-from carbonaware_operator.kinds.parent import child_name, owner_reference
+from carbonaware_operator.kinds.parent import owner_reference
 from carbonaware_operator.kinds.workload import Object
 from carbonaware_operator.planning.observed import Cause, Ending, Observed, Workload
 from carbonaware_operator.quantities.instants import parse_instant
@@ -30,7 +30,7 @@ class BatchJob:
             "apiVersion": self.resource.api_version,
             "kind": self.resource.kind,
             "metadata": {
-                "name": child_name(metadata["name"], metadata["uid"]),
+                "name": metadata["name"],
                 "namespace": metadata["namespace"],
                 "labels": {**(given.get("labels") or {}), **labels},
                 "annotations": {**(given.get("annotations") or {}), **annotations},

@@ -159,7 +159,7 @@ class JobStore:
         if parent is None:
             return None
         child, known = observe(body), self._children.get(parent)
-        if known is None or int(child.resource_version) >= int(known.resource_version):
+        if known is None or self._takes_the_place(parent, child, known):
             self._children[parent] = child
             self._attach(parent)
         return parent.uid
@@ -204,6 +204,17 @@ class JobStore:
             if record.child is None and not (record.progress.ended or record.suspend):
                 yield record.namespace, record.zone_name or "", record.schedule.deadline
 
+    def _takes_the_place(self, parent: Parent, child: Observed, known: Observed) -> bool:
+        """Whether an object is a newer state of the known child, or the one that was noted.
+
+        Two may claim to be a job's child: two names are believed, see `parent_uid`.
+        """
+        record = self.records.get(parent.uid)
+        noted = record.progress.workload if record else None
+        if noted and child.uid != known.uid:
+            return child.uid == noted.uid
+        return int(child.resource_version) >= int(known.resource_version)
+
     def _attach(self, parent: Parent) -> None:
         record = self.records.get(parent.uid)
         if record and record.namespace == parent.namespace:
@@ -247,8 +258,9 @@ def _ttl(spec: CarbonAwareJobSpec) -> timedelta | None:
         return parse_duration(spec.ttl_after_finished)
     seconds = spec.job_template.spec.get("ttlSecondsAfterFinished")
     # The template is unchecked: what is no number of 31 bits the dry run refuses.
-    valid = isinstance(seconds, int) and 0 <= seconds < 2**31
-    return timedelta(seconds=seconds) if valid else None
+    if isinstance(seconds, int) and 0 <= seconds < 2**31:
+        return timedelta(seconds=seconds)
+    return None
 
 
 def _was_accepted(progress: Progress) -> bool:
