@@ -236,7 +236,12 @@ def a_record(name: str = "train", **fields: Any) -> JobRecord:
 
 
 def a_zone_body(
-    name: str = "de", *, uid: str = "zone-uid", generation: int = 1, grams: int = 300
+    name: str = "de",
+    *,
+    uid: str = "zone-uid",
+    resource_version: int = 1,
+    generation: int = 1,
+    grams: int = 300,
 ) -> dict[str, Any]:
     """A CarbonZone of one value for ever, as the API server returns it."""
     return {
@@ -245,6 +250,7 @@ def a_zone_body(
         "metadata": {
             "name": name,
             "uid": uid,
+            "resourceVersion": str(resource_version),
             "generation": generation,
             "creationTimestamp": format_instant(NOON),
         },

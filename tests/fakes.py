@@ -175,6 +175,7 @@ class FakeKube:
         *,
         selector: str = "",
         only_metadata: bool = False,
+        not_older_than: str = "",
     ) -> AsyncIterator[Object]:
         """Equality selectors only."""
         root = kind.path(namespace)
@@ -204,7 +205,10 @@ class FakeKube:
                 raise ApiError(409, "Conflict", f"{path}: {name} is {live.get(name)}")
 
     def _store(self, path: str, body: Object) -> Object:
-        version = next(self._versions)
+        version, before = next(self._versions), self.objects.get(path)
+        if before and before.get("spec") != body.get("spec"):  # another spec is a generation more
+            at_least = before["metadata"].get("generation", 1) + 1
+            body["metadata"]["generation"] = max(at_least, body["metadata"].get("generation", 1))
         body["metadata"]["resourceVersion"] = str(version)
         body["metadata"].setdefault("uid", f"uid-{version}")
         body["metadata"].setdefault("creationTimestamp", self.created)

@@ -38,6 +38,13 @@ class TestJobs:
 
         assert (["uid-train"], {"uid-train"}) == (hall.touched, hall.jobs.records.keys())
 
+    def test_what_comes_late_of_a_deleted_job_wakes_nobody(self, hall):
+        """It is not taken in either."""
+        hall.inbox.job(JOB, deleted=True)
+        hall.inbox.job(JOB, deleted=False)
+
+        assert ([], {}) == (hall.touched, hall.jobs.records)
+
     def test_a_deleted_job_is_forgotten(self, hall):
         """There is nothing more to decide."""
         hall.inbox.job(JOB, deleted=False)
@@ -101,17 +108,28 @@ class TestZones:
     def test_the_echo_of_a_status_write_wakes_nobody(self, hall):
         """A status that the operator wrote itself is no news."""
         hall.inbox.zone(a_zone_body(), deleted=False)
-        hall.inbox.zone(a_zone_body() | {"status": {"observedGeneration": 1}}, deleted=False)
+        echo = a_zone_body(resource_version=2) | {"status": {"observedGeneration": 1}}
+        hall.inbox.zone(echo, deleted=False)
 
         assert ["de"] == hall.changed_zones
+        assert 1 == hall.zones.records["de"].status.observed_generation
 
     @pytest.mark.parametrize("change", [{"generation": 2}, {"uid": "another"}])
     def test_a_changed_or_recreated_zone_wakes_its_jobs(self, hall, change):
         """Another spec, or another object of the name."""
         hall.inbox.zone(a_zone_body(), deleted=False)
-        hall.inbox.zone(a_zone_body(**change), deleted=False)
+        hall.inbox.zone(a_zone_body(**change, resource_version=2), deleted=False)
 
         assert ["de", "de"] == hall.changed_zones
+
+    def test_what_comes_late_of_an_earlier_zone_of_the_name_changes_nothing(self, hall):
+        """Two objects are told of by two workers of the watch, in no order."""
+        hall.inbox.zone(a_zone_body(uid="new", resource_version=9), deleted=False)
+        hall.inbox.zone(a_zone_body(uid="old", resource_version=5), deleted=False)
+        hall.inbox.zone(a_zone_body(uid="old", resource_version=8), deleted=True)
+        hall.inbox.zone(a_zone_body(uid="old", resource_version=10), deleted=False)
+
+        assert ("new", ["de"]) == (hall.zones.records["de"].uid, hall.changed_zones)
 
     def test_a_deleted_zone_wakes_its_jobs(self, hall):
         """They are held with NoZone from then on."""

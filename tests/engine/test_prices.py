@@ -75,7 +75,12 @@ class World:
         spec: dict[str, Any] = {"source": {"type": "Static", "static": {"gramsPerKWh": 1}}}
         if tariff is not None:
             spec["tariff"] = tariff
-        metadata = {"name": name, "uid": name, "creationTimestamp": "2026-06-15T12:00:00Z"}
+        metadata = {
+            "name": name,
+            "uid": name,
+            "resourceVersion": "1",
+            "creationTimestamp": "2026-06-15T12:00:00Z",
+        }
         self.store.apply(
             zone_record(
                 {"metadata": metadata, "spec": spec | ({"tariff": tariff} if tariff else {})}

@@ -144,7 +144,7 @@ class World:
     def delete(self, name: str = "de") -> None:
         """Delete a zone, as the feed would."""
         del self.kube.objects[CARBON_ZONES.path(None, name)]
-        self.store.forget(name)
+        self.store.forget(self.store.records[name].uid)
         self.loop.zone_changed(name)
 
     def config_map(self, text: str) -> None:
@@ -294,7 +294,7 @@ class TestOutlook:
         world.start()
         await eventually(lambda: world.grams() == 300)
 
-        world.store.forget("de")
+        world.store.forget(world.store.records["de"].uid)
         await world.moves(11, until=lambda: len(world.changes) == 2)
 
         assert world.outlook() is None

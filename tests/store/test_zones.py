@@ -24,9 +24,16 @@ class TestZoneStore:
         zones.set_outlook(an_outlook())
         zones.readings["de"] = ZoneReading(None, None, None, None, None)
 
-        zones.forget("de")
-
+        assert "de" == zones.forget("zone-uid")
         assert ({}, {}, {}) == (zones.records, zones.outlooks, zones.readings)
+
+    def test_forgets_no_other_zone_of_the_name(self):
+        """Deleted and created again: the old one's deletion may be seen after the new one."""
+        zones = ZoneStore()
+        zones.apply(zone_record(a_zone_body(uid="new")))
+
+        assert None is zones.forget("old")
+        assert {"de"} == zones.records.keys()
 
 
 class TestZoneRecord:

@@ -4,9 +4,9 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from builders import NOON, a_child_body, a_job_body
+from builders import NOON, a_child_body, a_job_body, a_zone_body, hours
 from carbonaware_operator.store.jobs import JobStore
-from carbonaware_operator.store.zones import ZoneStore
+from carbonaware_operator.store.zones import ZoneStore, zone_record
 from carbonaware_operator.telemetry.metrics import OperatorMetrics
 
 DEADLINE = "carbonaware_job_next_deadline_seconds"
@@ -18,7 +18,9 @@ class Meter:
 
     def __init__(self) -> None:
         self.jobs, self.zones = JobStore(), ZoneStore()
-        self.metrics = OperatorMetrics(self.jobs, self.zones, "1.2.3", lambda: NOON)
+        self.now = NOON
+        self.zones.apply(zone_record(a_zone_body()))
+        self.metrics = OperatorMetrics(self.jobs, self.zones, "1.2.3", lambda: self.now)
 
     def value(self, name: str, **labels: str) -> float | None:
         """One sample, None when there is no such series."""
@@ -103,6 +105,60 @@ class TestCounters:
         leading[0] = False
 
         assert (1, 0) == (before, meter.value("carbonaware_leader"))
+
+
+class TestLabels:
+    """A namespace is the cluster's and a zone an administrator's; `zoneName` is a user's text."""
+
+    def test_name_no_zone_that_does_not_exist(self, meter):
+        """One user could fill Prometheus with names of zones that never were."""
+        for number in range(3):
+            meter.jobs.apply(a_job_body(f"j{number}", zone=f"never-{number}"))
+            meter.metrics.released("ml", f"never-{number}", "DeadlineReached", 1)
+            meter.metrics.add("ml", f"never-{number}", 1_000_000, 0, 0)
+        text = generate_latest(meter.metrics.registry).decode()
+
+        assert "never" not in text
+        assert 3 == meter.value("carbonaware_job_hold_seconds_count", namespace="ml", zone="")
+        assert 3 == meter.value("carbonaware_energy_joules_total", namespace="ml", zone="")
+
+    def test_show_the_most_urgent_of_all_unknown_zones(self, meter):
+        """What is folded into one place is as urgent as its most urgent job."""
+        for minute in (20, 10, 30):
+            schedule = {"startBy": f"2026-06-15T12:{minute}:00Z"}
+            meter.jobs.apply(a_job_body(f"j{minute}", zone=f"no-{minute}", schedule=schedule))
+
+        assert 600 == meter.value(DEADLINE, namespace="ml", zone="")
+
+    def test_of_what_is_gone_disappear(self, meter):
+        """An hour later, so that what was counted last has been scraped."""
+        meter.jobs.apply(a_job_body("a"))
+        meter.metrics.grid_updated("de")
+        meter.metrics.released("ml", "de", "DeadlineReached", 1)
+        meter.jobs.forget("uid-a")
+        meter.zones.forget("zone-uid")
+        meter.now += hours(1)
+        just = generate_latest(meter.metrics.registry).decode()
+        meter.now += hours(1)
+        after = generate_latest(meter.metrics.registry).decode()
+
+        assert 'namespace="ml"' in just
+        assert 'carbonaware_grid_updates_total{zone="de"} 1.0' in just
+        assert not any(sign in after for sign in ('"ml"', '"de"'))
+
+    def test_of_a_place_that_has_jobs_again_stay(self, meter):
+        """A namespace whose jobs come each half hour keeps its counters."""
+        meter.metrics.released("ml", "de", "DeadlineReached", 1)
+        for _ in range(6):
+            meter.now += hours(0.5)
+            meter.jobs.apply(a_job_body("a"))
+            generate_latest(meter.metrics.registry)
+            meter.jobs.forget("uid-a")
+            meter.jobs.graves.age()
+            meter.jobs.graves.age()
+
+        labels = {"namespace": "ml", "zone": "de", "reason": "DeadlineReached"}
+        assert 1 == meter.value(RELEASES, **labels)
 
 
 class TestExposition:

@@ -118,9 +118,10 @@ async def _existing(
 
 def _record(body: Object, status: CarbonAwareJobStatus, child: Object | None) -> JobRecord:
     store = JobStore(default_zone=status.zone_name, defaults=_defaults(body, status))
-    record = store.apply(body)
+    store.apply(body)
     if child:
         store.apply_child(child)
+    record = store.records[body["metadata"]["uid"]]
     record.blocked = _blocked(record.progress)
     return record
 

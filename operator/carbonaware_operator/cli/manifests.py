@@ -15,7 +15,7 @@ from carbonaware_operator.api.schema import API_VERSION, Schema
 from carbonaware_operator.api.zone import CarbonZoneSpec
 from carbonaware_operator.cli.errors import CommandError
 from carbonaware_operator.quantities.instants import Instant, format_instant
-from carbonaware_operator.store.jobs import JobRecord, JobStore
+from carbonaware_operator.store.jobs import JobRecord, record_of
 
 _SUFFIXES = (".json", ".yaml", ".yml")
 _NAMESPACE = "default"
@@ -45,10 +45,10 @@ def read_manifests(paths: Iterable[str], created: Instant) -> Manifests:
 
     Raises CommandError with file, object and field.
     """
-    found, store = Manifests(), JobStore()
+    found = Manifests()
     for path in paths:
         for file, body in _objects(path):
-            _take_in(found, store, file, body, created)
+            _take_in(found, file, body, created)
     return found
 
 
@@ -85,9 +85,7 @@ def _items(body: dict[str, Any], path: str) -> list[dict[str, Any]]:
     return items
 
 
-def _take_in(
-    found: Manifests, store: JobStore, file: str, body: dict[str, Any], created: Instant
-) -> None:
+def _take_in(found: Manifests, file: str, body: dict[str, Any], created: Instant) -> None:
     kind, name = body.get("kind"), _metadata(body).get("name") or ""
     subject = f"{file}: {kind} {name}".rstrip()
     _check_metadata(_metadata(body), subject)
@@ -100,7 +98,7 @@ def _take_in(
             spec = _spec(CarbonAwareJobSpec, body, subject)
             number = len(found.jobs)
             try:
-                record = store.apply(_as_created(body, f"given-{number}", created))
+                record = record_of(_as_created(body, f"given-{number}", created))
             except (ValueError, ZoneInfoNotFoundError) as error:
                 raise CommandError(f"{subject}: {error.args[0]}") from error
             found.jobs.append(GivenJob(record, spec))

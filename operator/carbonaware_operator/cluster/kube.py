@@ -215,16 +215,20 @@ class KubeClient:
         selector: str = "",
         fields: str = "",
         only_metadata: bool = False,
+        not_older_than: str = "",
     ) -> AsyncIterator[Object]:
         """All objects of a kind, in chunks of 500 behind the scenes.
 
-        selector: of labels; fields: a field selector.
+        selector: of labels; fields: a field selector; not_older_than: a resourceVersion.
         """
         accept = METADATA_LIST if only_metadata else "application/json"
         query = {"limit": "500", "labelSelector": selector, "fieldSelector": fields}
+        if not_older_than:
+            query |= {"resourceVersion": not_older_than, "resourceVersionMatch": "NotOlderThan"}
         token = ""
         while True:
-            query["continue"] = token
+            if token:  # it stands for the version that the first page was of
+                query |= {"continue": token, "resourceVersion": "", "resourceVersionMatch": ""}
             page = await self.request(
                 "GET",
                 kind.path(namespace),

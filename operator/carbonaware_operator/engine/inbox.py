@@ -33,9 +33,12 @@ class StoreInbox:
             self._jobs.forget(body["metadata"]["uid"])
             return
         try:
-            self._touch(self._jobs.apply(body).uid)
+            record = self._jobs.apply(body)
         except _ODD_OBJECT as error:
             _complain(body, error)
+            return
+        if record:
+            self._touch(record.uid)
 
     def child(self, body: Object, *, deleted: bool) -> None:
         """A batch/v1 Job with our label was seen, changed or deleted."""
@@ -50,22 +53,27 @@ class StoreInbox:
 
     def zone(self, body: Object, *, deleted: bool) -> None:
         """A CarbonZone was seen, changed or deleted."""
-        name = body["metadata"]["name"]
         try:
-            if deleted:
-                self._zones.forget(name)
-            elif not self._apply_zone(body):
-                return  # the echo of our own status write: the spec is the same
+            name = self._without(body) if deleted else self._with(body)
         except _ODD_OBJECT as error:
             _complain(body, error)
             return
-        self._zone_changed(name)
+        if name:
+            self._zone_changed(name)
 
-    def _apply_zone(self, body: Object) -> bool:
-        record = zone_record(body)
-        known = self._zones.records.get(record.name)
+    def _without(self, body: Object) -> str | None:
+        return self._zones.forget(body["metadata"]["uid"])
+
+    def _with(self, body: Object) -> str | None:
+        """Take in a zone; its name, None when its spec is no other than it was."""
+        at = body["metadata"]
+        if self._zones.knows(at["name"], at["uid"], int(at["resourceVersion"])):
+            return None
+        record, known = zone_record(body), self._zones.records.get(at["name"])
         self._zones.apply(record)
-        return known is None or (known.uid, known.generation) != (record.uid, record.generation)
+        if known and (known.uid, known.generation) == (record.uid, record.generation):
+            return None  # the echo of our own status write
+        return record.name
 
 
 def _complain(body: Object, error: Exception) -> None:

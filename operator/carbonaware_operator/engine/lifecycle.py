@@ -103,7 +103,7 @@ class Operator:
 
     def _outlook_changed(self, name: str) -> None:
         self.metrics.grid_updated(name)
-        self.planner.zone_changed(name)
+        self.planner.outlook_changed(name)
 
     def _led(self, leading: bool) -> None:
         if leading:
@@ -296,14 +296,14 @@ async def _sweep_for_ever(operator: Operator) -> None:
     while True:
         await operator.clock.sleep(operator.settings.sweep_seconds)
         await operator.guards.check()
-        try:
-            changed = await sweep(
-                operator.kube, operator.jobs, operator.zones, operator.settings.watch_namespaces
-            )
-        except ApiError as error:
-            log.warning("sweep failed", extra={"error": error.message})
-            continue
-        log.info("swept", extra={"dropped": len(changed)})
+        swept = await sweep(
+            operator.kube,
+            operator.inbox,
+            operator.jobs,
+            operator.zones,
+            operator.settings.watch_namespaces,
+        )
+        log.info("swept", extra={"dropped": swept.dropped, "read": swept.read})
         operator.planner.touch_all()
 
 

@@ -89,8 +89,12 @@ class Planner:
         self._wake.set()
 
     def zone_changed(self, zone_name: str) -> None:
-        """The outlook of a zone is another, or the zone came or went."""
+        """A zone came or went, or is asked elsewhere."""
         self.touch(*self._jobs.in_zone(zone_name))
+
+    def outlook_changed(self, zone_name: str) -> None:
+        """The outlook of a zone is another: those whose decision may be as well are looked at."""
+        self.touch(*self._jobs.touched_by(zone_name, self._zones.outlooks.get(zone_name)))
 
     def touch_all(self) -> None:
         """Decide on everything: at the start, and as the safety net of the sweep."""
@@ -271,6 +275,8 @@ class Planner:
         before = record.progress
         body = await self._written("carbonawarejobs", self._writer.write(record, progress))
         shown = self._jobs.apply(body)
+        if shown is None:
+            return  # deleted meanwhile
         given_back = shown.resource_version == body["metadata"]["resourceVersion"]
         if given_back and shown.progress != progress:
             # To write it again would change nothing, at the speed of the API server.

@@ -1,9 +1,9 @@
 """CarbonAwareJobs as the operator knows them: one slotted record each, indexed by what wakes it."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from sys import intern
 from typing import Any, NamedTuple
 
 from carbonaware_operator.accounting.ledger import final
@@ -26,7 +26,23 @@ from carbonaware_operator.planning.outlook import Outlook
 from carbonaware_operator.planning.progress import Progress
 from carbonaware_operator.quantities.durations import parse_duration
 from carbonaware_operator.quantities.instants import Instant, parse_instant
+from carbonaware_operator.store.graves import Graves
+from carbonaware_operator.store.held import HeldJobs
 from carbonaware_operator.store.status import progress_of
+
+_DEFAULTS = ScheduleDefaults()
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many records there are of one place, state and reason: counted as they come and go."""
+
+    namespace: str
+    zone_name: str | None
+    state: str
+    reason: str
+    held: bool
+    count: int = 0
 
 
 class Unkept(NamedTuple):
@@ -61,6 +77,7 @@ class JobRecord:
     blocked: Blocked | None = None
     workload_checked: bool = False
     unkept: Unkept | None = None
+    tally: Tally | None = None
 
     @property
     def owner_uids(self) -> frozenset[str]:
@@ -126,83 +143,127 @@ class JobStore:
     default_zone: str | None = None
     defaults: ScheduleDefaults = field(default_factory=ScheduleDefaults)
     records: dict[str, JobRecord] = field(default_factory=dict)
-    _zones: dict[str | None, set[str]] = field(default_factory=lambda: defaultdict(set))
+    graves: Graves = field(default_factory=Graves)
+    _held: dict[str | None, HeldJobs] = field(default_factory=dict)
+    _tallies: dict[tuple[str | bool | None, ...], Tally] = field(default_factory=dict)
+    _unsettled: dict[str, None] = field(default_factory=dict)  # an ordered set
     _children: dict[Parent, Observed] = field(default_factory=dict)
+    _parents: dict[str, Parent] = field(default_factory=dict)
 
-    def apply(self, body: dict[str, Any]) -> JobRecord:
-        """Take in an object of the API; an older one than is known changes nothing.
+    def apply(self, body: dict[str, Any]) -> JobRecord | None:
+        """Take in an object of the API; the record, None of a job that was deleted meanwhile.
 
+        What is not newer than what is known changes nothing, and is not read.
         Raises ValueError: the object does not have the shape that its CRD demands.
         """
-        record = self._record(body)
-        known = self.records.get(record.uid)
-        if known:
-            if int(record.resource_version) < int(known.resource_version):
+        metadata = body["metadata"]
+        uid = metadata["uid"]
+        known = self.records.get(uid)
+        if known is None:
+            if uid in self.graves:
+                return None
+            record = record_of(body, self.default_zone, self.defaults)
+            record.child = self._children.get(Parent(record.namespace, uid))
+        else:
+            if int(metadata["resourceVersion"]) <= int(known.resource_version):
                 return known
-            record.blocked, record.workload_checked = known.blocked, known.workload_checked
-            record.unkept = known.unkept
-            self._zones[known.zone_name].discard(record.uid)
-        self.records[record.uid] = record
-        self._zones[record.zone_name].add(record.uid)
+            record = self._renewed(known, body)
+            self._unlist(known)
+        self.records[uid] = record
+        self._list(record)
         return record
 
     def forget(self, uid: str) -> JobRecord | None:
-        """Take out a deleted job; None when it was not known."""
-        record = self.records.pop(uid, None)
+        """Take out a deleted job and all that was known of it; None when it was not known."""
+        self.graves.add(uid)
+        record = self.records.get(uid)
         if record:
-            self._zones[record.zone_name].discard(uid)
+            self._drop_child(Parent(record.namespace, uid))
+            self._unlist(record)
+            del self.records[uid]
         return record
 
     def apply_child(self, body: dict[str, Any]) -> str | None:
         """Take in a child Job; the uid of the job that it belongs to, None when it is nobody's."""
-        parent = _parent(body)
+        parent, uid = _parent(body), body["metadata"]["uid"]
+        former = self._parents.get(uid)
+        if former and former != parent:
+            self._drop_child(former)  # it was orphaned
         if parent is None:
+            return former.uid if former else None
+        if uid in self.graves or parent.uid in self.graves:
             return None
         child, known = observe(body), self._children.get(parent)
         if known is None or self._takes_the_place(parent, child, known):
-            self._children[parent] = child
+            if known:
+                del self._parents[known.uid]
+            self._children[parent], self._parents[uid] = child, parent
             self._attach(parent)
         return parent.uid
 
     def forget_child(self, body: dict[str, Any]) -> str | None:
         """Take out a deleted child Job; the uid of the job that it belonged to."""
-        parent = _parent(body)
-        if parent is None:
-            return None
-        known = self._children.get(parent)
-        if known and known.uid == body["metadata"]["uid"]:
-            self.drop_child(parent)
-        return parent.uid
+        uid = body["metadata"]["uid"]
+        self.graves.add(uid)
+        parent = self._parents.get(uid)
+        if parent:
+            self._drop_child(parent)
+            return parent.uid
+        named = _parent(body)
+        return named.uid if named else None
 
-    def drop_child(self, parent: Parent) -> None:
-        """Take out the child Job of a job."""
-        self._children.pop(parent, None)
-        self._attach(parent)
+    def in_zone(self, zone_name: str | None) -> Collection[str]:
+        """Uids of the held jobs of a zone, but those that their user suspended."""
+        return list(self._held.get(zone_name, ()))
 
-    def in_zone(self, zone_name: str | None) -> set[str]:
-        """Uids of the jobs of a zone."""
-        return self._zones[zone_name]
+    def touched_by(self, zone_name: str, outlook: Outlook | None) -> Collection[str]:
+        """Uids of the held jobs of a zone whose decision may be another under a new outlook."""
+        held = self._held.get(zone_name)
+        return held.touched_by(outlook) if held else ()
 
-    def child_uids(self) -> dict[Parent, str]:
-        """The uid of each job's child Job, for those that have one."""
-        return {parent: child.uid for parent, child in self._children.items()}
+    def versions(self) -> dict[str, int]:
+        """The resourceVersion of each job, by its uid."""
+        return {uid: int(record.resource_version) for uid, record in self.records.items()}
+
+    def child_versions(self) -> dict[str, int]:
+        """The resourceVersion of each child Job, by its uid."""
+        return {child.uid: int(child.resource_version) for child in self._children.values()}
+
+    def orphans(self) -> list[Parent]:
+        """Whose children are there without them."""
+        return [parent for parent in self._children if parent.uid not in self.records]
+
+    def drop_orphans(self, parents: Iterable[Parent]) -> None:
+        """Take out children whose job has still not come: they would stay for ever."""
+        for parent in parents:
+            if parent.uid not in self.records:
+                self._drop_child(parent)
 
     def unsettled(self) -> Iterator[JobRecord]:
         """Jobs that have or had a child Job and whose energy or price may still change."""
-        for record in list(self.records.values()):
-            if record.owner_uids and not final(record.ledger):
-                yield record
+        for uid in list(self._unsettled):
+            if uid in self.records:
+                yield self.records[uid]
 
-    def by_reason(self) -> Iterable[tuple[str, str, str, str]]:
-        """(namespace, zone, state, reason) of every job, for the jobs gauge."""
-        for record in self.records.values():
-            yield record.namespace, record.zone_name or "", *_state(record.progress)
+    def tallies(self) -> Collection[Tally]:
+        """The jobs counted, for the jobs gauge."""
+        return self._tallies.values()
 
-    def deadlines(self) -> Iterable[tuple[str, str, Instant]]:
-        """(namespace, zone, latest start) of every job that is held, but by its user."""
-        for record in self.records.values():
-            if record.child is None and not (record.progress.ended or record.suspend):
-                yield record.namespace, record.zone_name or "", record.schedule.deadline
+    def next_deadlines(self) -> Iterable[tuple[str, str | None, Instant]]:
+        """(namespace, zone, first latest start) of the jobs that are held, but by their user."""
+        for zone_name, held in self._held.items():
+            for namespace, deadline in held.next_deadlines():
+                yield namespace, zone_name, deadline
+
+    def _renewed(self, known: JobRecord, body: dict[str, Any]) -> JobRecord:
+        """A newer version of a known job: a spec of the same generation is not read again."""
+        metadata = body["metadata"]
+        if metadata["generation"] == known.generation:
+            return replace(known, **_stated(metadata, body.get("status")))
+        record = record_of(body, self.default_zone, self.defaults)
+        record.child, record.blocked, record.unkept = known.child, known.blocked, known.unkept
+        record.workload_checked = known.workload_checked
+        return record
 
     def _takes_the_place(self, parent: Parent, child: Observed, known: Observed) -> bool:
         """Whether an object is a newer state of the known child, or the one that was noted.
@@ -218,33 +279,90 @@ class JobStore:
     def _attach(self, parent: Parent) -> None:
         record = self.records.get(parent.uid)
         if record and record.namespace == parent.namespace:
+            self._unlist(record)
             record.child = self._children.get(parent)
+            self._list(record)
 
-    def _record(self, body: dict[str, Any]) -> JobRecord:
-        metadata = body["metadata"]
-        spec = CarbonAwareJobSpec.model_validate(body["spec"])
-        status = CarbonAwareJobStatus.model_validate(body.get("status") or {})
-        created = parse_instant(metadata["creationTimestamp"])
-        annotations = metadata.get("annotations") or {}
-        progress = progress_of(status)
-        return JobRecord(
-            uid=metadata["uid"],
-            namespace=metadata["namespace"],
-            name=metadata["name"],
-            resource_version=metadata["resourceVersion"],
-            generation=metadata["generation"],
-            created=created,
-            deleting="deletionTimestamp" in metadata,
-            suspend=bool(spec.suspend),
-            zone_name=spec.zone_name or self.default_zone,
-            schedule=resolve(spec.schedule, created, self.defaults),
-            ttl=_ttl(spec),
-            release_request=annotations.get(Annotation.RELEASE_REQUESTED.value),
-            progress=progress,
-            ledger=status.ledger,
-            child=self._children.get(Parent(metadata["namespace"], metadata["uid"])),
-            workload_checked=_was_accepted(progress),
-        )
+    def _drop_child(self, parent: Parent) -> None:
+        child = self._children.pop(parent, None)
+        if child:
+            del self._parents[child.uid]
+            self._attach(parent)
+
+    def _list(self, record: JobRecord) -> None:
+        """Put a record into each index that it belongs in."""
+        held = not (record.child or record.suspend or record.progress.ended)
+        key = (record.namespace, record.zone_name, *_state(record.progress), held)
+        tally = record.tally = self._tallies.get(key) or Tally(*key)
+        tally.count += 1
+        self._tallies[key] = tally
+        if held:
+            jobs = self._held.setdefault(record.zone_name, HeldJobs())
+            jobs.add(record.namespace, record.uid, record.schedule)
+        if record.owner_uids and not final(record.ledger):
+            self._unsettled[record.uid] = None
+
+    def _unlist(self, record: JobRecord) -> None:
+        """Take a record out of every index, as it was put in."""
+        tally = record.tally
+        if tally is None:
+            return
+        record.tally = None
+        tally.count -= 1
+        if not tally.count:
+            key = (tally.namespace, tally.zone_name, tally.state, tally.reason, tally.held)
+            del self._tallies[key]
+        if tally.held:
+            jobs = self._held[tally.zone_name]
+            jobs.remove(record.namespace, record.uid, record.schedule)
+            if not jobs:
+                del self._held[tally.zone_name]
+        self._unsettled.pop(record.uid, None)
+
+
+def record_of(
+    body: dict[str, Any],
+    default_zone: str | None = None,
+    defaults: ScheduleDefaults = _DEFAULTS,
+) -> JobRecord:
+    """A record from an object of the API.
+
+    Raises ValueError: the object does not have the shape that its CRD demands.
+    """
+    metadata = body["metadata"]
+    spec = CarbonAwareJobSpec.model_validate(body["spec"])
+    created = parse_instant(metadata["creationTimestamp"])
+    stated = _stated(metadata, body.get("status"))
+    return JobRecord(
+        uid=metadata["uid"],
+        namespace=intern(metadata["namespace"]),
+        name=metadata["name"],
+        generation=metadata["generation"],
+        created=created,
+        suspend=bool(spec.suspend),
+        zone_name=_interned(spec.zone_name or default_zone),
+        schedule=resolve(spec.schedule, created, defaults),
+        ttl=_ttl(spec),
+        workload_checked=_was_accepted(stated["progress"]),
+        **stated,
+    )
+
+
+def _stated(metadata: dict[str, Any], status: dict[str, Any] | None) -> dict[str, Any]:
+    """The fields of a record that change without its spec."""
+    read = CarbonAwareJobStatus.model_validate(status or {})
+    annotations = metadata.get("annotations") or {}
+    return {
+        "resource_version": metadata["resourceVersion"],
+        "deleting": "deletionTimestamp" in metadata,
+        "release_request": annotations.get(Annotation.RELEASE_REQUESTED.value),
+        "progress": progress_of(read),
+        "ledger": read.ledger,
+    }
+
+
+def _interned(text: str | None) -> str | None:
+    return text and intern(text)
 
 
 def _parent(body: dict[str, Any]) -> Parent | None:

@@ -11,6 +11,7 @@ from carbonaware_operator.grid.tariff import Price
 from carbonaware_operator.planning.outlook import Outlook
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant, parse_instant
+from carbonaware_operator.store.graves import Graves
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class ZoneRecord:
     created: Instant
     spec: CarbonZoneSpec
     status: CarbonZoneStatus
+    resource_version: int = 0
 
     @property
     def forecast(self) -> Forecast | None:
@@ -50,6 +52,7 @@ def zone_record(body: dict[str, Any]) -> ZoneRecord:
         created=parse_instant(metadata["creationTimestamp"]),
         spec=CarbonZoneSpec.model_validate(body["spec"]),
         status=CarbonZoneStatus.model_validate(body.get("status") or {}),
+        resource_version=int(metadata.get("resourceVersion", 0)),
     )
 
 
@@ -81,17 +84,34 @@ class ZoneStore:
     readings: dict[str, ZoneReading] = field(default_factory=dict)
     prices: dict[str, Price] = field(default_factory=dict)
     unguarded: str | None = None
+    graves: Graves = field(default_factory=Graves)
+
+    def knows(self, name: str, uid: str, resource_version: int) -> bool:
+        """Whether this is no news: what is known is as new, or the zone was deleted since."""
+        known = self.records.get(name)
+        return uid in self.graves or bool(known and resource_version <= known.resource_version)
 
     def apply(self, record: ZoneRecord) -> None:
         """Take in a created or changed zone."""
         self.records[record.name] = record
 
-    def forget(self, name: str) -> None:
-        """Take out a deleted zone."""
-        self.records.pop(name, None)
-        self.outlooks.pop(name, None)
-        self.readings.pop(name, None)
-        self.prices.pop(name, None)
+    def versions(self) -> dict[str, int]:
+        """The resourceVersion of each zone, by its uid."""
+        return {zone.uid: zone.resource_version for zone in self.records.values()}
+
+    def forget(self, uid: str) -> str | None:
+        """Take out a deleted zone; its name, None when it was not known.
+
+        A zone that was created again under its name is another one, and stays.
+        """
+        self.graves.add(uid)
+        name = next((zone.name for zone in self.records.values() if zone.uid == uid), None)
+        if name is not None:
+            self.records.pop(name)
+            self.outlooks.pop(name, None)
+            self.readings.pop(name, None)
+            self.prices.pop(name, None)
+        return name
 
     def set_outlook(self, outlook: Outlook) -> bool:
         """Keep a new outlook; true when it differs from the one before."""

@@ -1,6 +1,6 @@
-"""Gauges of the jobs, read from the store at a scrape, so that what is gone leaves no series."""
+"""Gauges of the jobs, from the store's own counts, so that what is gone leaves no series."""
 
-from collections import Counter as Tally
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -8,8 +8,7 @@ from prometheus_client.registry import Collector
 
 from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.store.jobs import JobStore
-
-PLACE = ("namespace", "zone")
+from carbonaware_operator.telemetry.places import PLACE, Places
 
 _JOBS = "carbonaware_jobs"
 _DEADLINE = "carbonaware_job_next_deadline_seconds"
@@ -17,33 +16,28 @@ LABELS = {_JOBS: (*PLACE, "state", "reason"), _DEADLINE: PLACE}
 
 
 class JobCollector(Collector):
-    """The jobs by state, and how long the most urgent of them may still wait.
+    """The jobs by state, and how long the most urgent of them may still wait."""
 
-    seen: told the places where there are jobs, before their values are shown.
-    """
-
-    def __init__(
-        self,
-        jobs: JobStore,
-        now: Callable[[], Instant],
-        seen: Callable[[Iterable[tuple[str, str]]], None],
-    ) -> None:
-        self._jobs, self._now, self._seen = jobs, now, seen
+    def __init__(self, jobs: JobStore, places: Places, now: Callable[[], Instant]) -> None:
+        self._jobs, self._places, self._now = jobs, places, now
 
     def collect(self) -> Iterable[Metric]:
         """The jobs by state and reason, and the next deadline of each place."""
-        tally = Tally(self._jobs.by_reason())
-        self._seen({(namespace, zone) for namespace, zone, _, _ in tally})
+        counts: Counter[tuple[str, ...]] = Counter()
+        for tally in self._jobs.tallies():
+            place = self._places.of(tally.namespace, tally.zone_name)
+            counts[*place, tally.state, tally.reason] += tally.count
+        self._places.show({(namespace, zone) for namespace, zone, _, _ in counts})
         family = _family(_JOBS, "CarbonAwareJobs by state and the reason for it")
-        for labels, count in tally.items():
+        for labels, count in counts.items():
             family.add_metric(labels, count)
         yield family
         yield self._deadlines()
 
     def _deadlines(self) -> Metric:
         nearest: dict[tuple[str, str], Instant] = {}
-        for namespace, zone, deadline in self._jobs.deadlines():
-            place = (namespace, zone)
+        for namespace, zone_name, deadline in self._jobs.next_deadlines():
+            place = self._places.of(namespace, zone_name)
             nearest[place] = min(deadline, nearest.get(place, deadline))
         now = self._now()
         family = _family(

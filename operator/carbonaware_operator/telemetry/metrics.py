@@ -1,6 +1,6 @@
 """The operator's Prometheus metrics. No job name or uid is ever a label: those are unbounded."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -11,7 +11,8 @@ from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.store.jobs import JobStore
 from carbonaware_operator.store.zones import ZoneStore
 from carbonaware_operator.telemetry import grid_metrics, job_metrics
-from carbonaware_operator.telemetry.job_metrics import PLACE, JobCollector
+from carbonaware_operator.telemetry.job_metrics import JobCollector
+from carbonaware_operator.telemetry.places import PLACE, Places
 
 _PASS_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
 _WRITE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -33,8 +34,8 @@ class OperatorMetrics:
         now: Callable[[], Instant] = lambda: datetime.now(UTC),
     ) -> None:
         self.registry = CollectorRegistry()
-        self._begun: set[tuple[str, str]] = set()
-        self.registry.register(JobCollector(jobs, now, self._begin))
+        self._places = Places(zones, now)
+        self.registry.register(JobCollector(jobs, self._places, now))
         self.registry.register(grid_metrics.GridCollector(zones, now))
         self._accounts()
         self._questions()
@@ -68,6 +69,8 @@ class OperatorMetrics:
             "Emissions had the same jobs run at once, grams of CO2e",
             PLACE,
         )
+        for counter in (self._energy, self._emissions, self._baseline):
+            self._places.count(counter)
         self._scrapes = self._counter(
             "carbonaware_agent_scrapes", "Scrapes of node agents by result", ("result",)
         )
@@ -92,6 +95,7 @@ class OperatorMetrics:
             "Changes of a zone's intensity or freshness that the planner was told of",
             ("zone",),
         )
+        self._places.zones.count(self._grid_updates)
         self._releases = self._counter(
             "carbonaware_job_releases",
             "Jobs that were let start, by the reason for it",
@@ -104,6 +108,8 @@ class OperatorMetrics:
             buckets=_HOLD_BUCKETS,
             registry=self.registry,
         )
+        self._places.count(self._releases, tuple((reason,) for reason in ReleaseReason))
+        self._places.count(self._hold_seconds)
         self.pass_seconds = Histogram(
             "carbonaware_planner_pass_duration_seconds",
             "Seconds for a planning pass",
@@ -156,26 +162,25 @@ class OperatorMetrics:
         baseline_micrograms: int,
     ) -> None:
         """Count energy and emissions that a ledger gained; none of them may be negative."""
-        self._energy.labels(namespace, zone).inc(energy_microjoules / MICROJOULES_PER_JOULE)
-        self._emissions.labels(namespace, zone).inc(emissions_micrograms / 1e6)
-        self._baseline.labels(namespace, zone).inc(baseline_micrograms / 1e6)
+        place = self._place(namespace, zone)
+        self._energy.labels(*place).inc(energy_microjoules / MICROJOULES_PER_JOULE)
+        self._emissions.labels(*place).inc(emissions_micrograms / 1e6)
+        self._baseline.labels(*place).inc(baseline_micrograms / 1e6)
 
     def released(self, namespace: str, zone: str, reason: str, held_seconds: float) -> None:
         """Count a job that may start now, and how long it was held."""
-        self._releases.labels(namespace, zone, reason).inc()
-        self._hold_seconds.labels(namespace, zone).observe(held_seconds)
+        place = self._place(namespace, zone)
+        self._releases.labels(*place, reason).inc()
+        self._hold_seconds.labels(*place).observe(held_seconds)
 
-    def _begin(self, places: Iterable[tuple[str, str]]) -> None:
-        """Show counters of places with jobs from 0 on: what a series begins with is no increase."""
-        for place in set(places) - self._begun:
-            self._begun.add(place)
-            for counter in (self._energy, self._emissions, self._baseline, self._hold_seconds):
-                counter.labels(*place)
-            for reason in ReleaseReason:
-                self._releases.labels(*place, reason)
+    def _place(self, namespace: str, zone: str) -> tuple[str, str]:
+        place = self._places.of(namespace, zone)
+        self._places.see(place)
+        return place
 
     def grid_updated(self, zone: str) -> None:
         """Count a change of a zone's outlook."""
+        self._places.zones.see((zone,))
         self._grid_updates.labels(zone).inc()
 
     def provider_asked(self, provider: str, result: str, seconds: float) -> None:
