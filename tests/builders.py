@@ -118,10 +118,13 @@ def a_child(
     resource_version: str = "10",
     created: Instant = NOON,
     suspended_by: Cause | None = None,
+    suspended_since: Instant | None = None,
+    gate: str | None = None,
     stopped: bool = False,
     ending: Ending | None = None,
     release_reason: str = ReleaseReason.INTENSITY_ACCEPTABLE,
     handled_request: str | None = None,
+    left_out: tuple[str, ...] = (),
 ) -> Observed:
     """A child Job that runs."""
     return Observed(
@@ -129,11 +132,14 @@ def a_child(
         resource_version=resource_version,
         created=created,
         suspended_by=suspended_by,
+        suspended_since=suspended_since,
+        gate=gate,
         stopped=stopped,
         ending=ending,
         owner_uids=frozenset({uid}),
         release_reason=release_reason,
         handled_request=handled_request,
+        left_out=left_out,
     )
 
 

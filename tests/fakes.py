@@ -147,7 +147,9 @@ class FakeKube:
         self._applied[path, manager] = copy.deepcopy(sent)
         return copy.deepcopy(self._store(path, _merged(left, sent)))
 
-    async def merge(self, kind: Kind, namespace: str | None, name: str, body: Object) -> Object:
+    async def merge(
+        self, kind: Kind, namespace: str | None, name: str, body: Object, *, manager: str = ""
+    ) -> Object:
         """JSON merge patch."""
         path = kind.path(namespace, name)
         await self._request("merge", path)

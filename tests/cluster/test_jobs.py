@@ -248,11 +248,11 @@ class TestSetSuspend:
         store.apply_child(made)
         child = store.apply(a_job_body()).child
 
-        assert (await JobWriter(kube).suspend(record, child, Cause.USER))["spec"]["suspend"]
+        assert (await JobWriter(kube).suspend(record, child, Cause.USER, NOON))["spec"]["suspend"]
 
         another = replace(child, workload=replace(child.workload, uid="other"))
         with pytest.raises(ApiError):
-            await JobWriter(kube).suspend(record, another, Cause.USER)
+            await JobWriter(kube).suspend(record, another, Cause.USER, NOON)
 
 
 class TestDelete:

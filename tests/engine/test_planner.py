@@ -436,7 +436,7 @@ class TestStarted:
 
         await stage.change(suspend=True)
         assert stage.child()["spec"]["suspend"]
-        await stage.child_status(conditions=[a_condition("Suspended")])
+        await stage.child_status(conditions=[a_condition("Suspended")], terminating=0)
 
         assert ("False", "SuspendedByUser") == stage.told()
 
@@ -444,7 +444,7 @@ class TestStarted:
         """At once, and the shift notes how long it stood."""
         await stage.add()
         await stage.change(suspend=True)
-        await stage.child_status(conditions=[a_condition("Suspended")])
+        await stage.child_status(conditions=[a_condition("Suspended")], terminating=0)
         await stage.clock.advance(600)
 
         await stage.change(suspend=False)

@@ -74,6 +74,22 @@ class TestBuild:
 
         assert not {"suspend", "ttlSecondsAfterFinished"} & spec.keys()
 
+    @pytest.mark.parametrize(
+        ("given", "left_out"),
+        [
+            (
+                {"suspend": True, "ttlSecondsAfterFinished": 9},
+                ("suspend", "ttlSecondsAfterFinished"),
+            ),
+            ({"suspend": False}, ()),
+        ],
+    )
+    def test_says_what_it_was_created_without(self, given, left_out):
+        """So that a condition can tell its user."""
+        made = self.body(spec=a_job_spec(**given))["metadata"]["annotations"]
+
+        assert left_out == JOB.observe(a_child_body(a_job_body(), annotations=made)).left_out
+
     def test_replaces_pods_only_once_they_have_ended(self):
         """Else a suspension and its end would let old and new pods run at once."""
         assert "Failed" == self.body()["spec"]["podReplacementPolicy"]
@@ -138,8 +154,11 @@ class TestObserve:
     @pytest.mark.parametrize(
         ("status", "expected"),
         [
-            pytest.param(conditions("Suspended"), True, id="no pod left"),
-            pytest.param(conditions("Suspended", active=1), False, id="a pod is active"),
+            pytest.param(conditions("Suspended", terminating=0), True, id="no pod left"),
+            pytest.param(conditions("Suspended"), False, id="its pods are not counted yet"),
+            pytest.param(
+                conditions("Suspended", active=1, terminating=0), False, id="a pod is active"
+            ),
             pytest.param(conditions("Suspended", terminating=1), False, id="a pod terminates"),
             pytest.param({"terminating": 0}, False, id="not yet seen by the Job controller"),
         ],

@@ -80,6 +80,9 @@ class Annotation(StrEnum):
     RELEASE_REQUESTED = "carbonaware.io/release-requested"
     RELEASE_REASON = "carbonaware.io/release-reason"
     HANDLED_RELEASE_REQUEST = "carbonaware.io/handled-release-request"
+    LEFT_OUT = "carbonaware.io/left-out"
+    SUSPENDED_BY = "carbonaware.io/suspended-by"
+    SUSPENDED_TIME = "carbonaware.io/suspended-time"
 
 
 SETTLE_FINALIZER = "carbonaware.io/settle"

@@ -12,6 +12,8 @@ from carbonaware_operator.quantities.instants import PATTERN as INSTANT_PATTERN
 GROUP = "carbonaware.io"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
+PLANNER_MANAGER = "carbonaware-planner"
+"""The field manager of decisions; it never changes, or what it owns could not be taken back."""
 CRD_NAMES = (f"carbonawarejobs.{GROUP}", f"carbonzones.{GROUP}")
 
 

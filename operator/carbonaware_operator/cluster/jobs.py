@@ -1,7 +1,7 @@
 """Writes that a decision calls for: the child Job, and the planner's part of a job's status."""
 
 from carbonaware_operator.api.reasons import HoldReason, ReleaseReason
-from carbonaware_operator.api.schema import API_VERSION
+from carbonaware_operator.api.schema import API_VERSION, PLANNER_MANAGER
 from carbonaware_operator.cluster.kube import (
     CARBON_AWARE_JOBS,
     JOBS,
@@ -14,10 +14,10 @@ from carbonaware_operator.kinds.parent import parent_uid
 from carbonaware_operator.kinds.registry import JOB, kind_of
 from carbonaware_operator.planning.observed import Cause, Observed
 from carbonaware_operator.planning.progress import Progress
+from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.store.jobs import JobRecord
 from carbonaware_operator.store.status import status_of
 
-MANAGER = "carbonaware-planner"
 _REFUSAL_LENGTH = 1024
 
 
@@ -79,9 +79,11 @@ class JobWriter:
                 return await self._existing(record)
             raise _refusal(error) from error
 
-    async def suspend(self, record: JobRecord, child: Observed, cause: Cause) -> Object:
+    async def suspend(
+        self, record: JobRecord, child: Observed, cause: Cause, now: Instant
+    ) -> Object:
         """Suspend the child Job, if it still is as it was seen (else ApiError 409)."""
-        body = kind_of(child.workload).suspend_patch(child, cause)
+        body = kind_of(child.workload).suspend_patch(child, cause, now)
         return await self._patch(record, child, body)
 
     async def resume(self, record: JobRecord, child: Observed) -> Object:
@@ -104,7 +106,7 @@ class JobWriter:
         }
         try:
             return await self._kube.apply(
-                CARBON_AWARE_JOBS, record.namespace, body, manager=MANAGER, sub="status"
+                CARBON_AWARE_JOBS, record.namespace, body, manager=PLANNER_MANAGER, sub="status"
             )
         except ApiError as error:
             if error.status in (404, 409):
@@ -133,7 +135,9 @@ class JobWriter:
 
     async def _patch(self, record: JobRecord, child: Observed, body: Object) -> Object:
         where = objects_of(kind_of(child.workload).resource)
-        return await self._kube.merge(where, record.namespace, child.name, body)
+        return await self._kube.merge(
+            where, record.namespace, child.name, body, manager=PLANNER_MANAGER
+        )
 
     async def _live(self, record: JobRecord) -> Object:
         live = await self.read(record)

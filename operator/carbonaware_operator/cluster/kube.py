@@ -188,10 +188,16 @@ class KubeClient:
         query = {"fieldManager": manager, "force": "true"}
         return await self.request("PATCH", path, query=query, body=body, content_type=APPLY)
 
-    async def merge(self, kind: Kind, namespace: str | None, name: str, body: Object) -> Object:
-        """JSON merge patch; uid and resourceVersion in metadata are preconditions."""
+    async def merge(
+        self, kind: Kind, namespace: str | None, name: str, body: Object, *, manager: str = ""
+    ) -> Object:
+        """JSON merge patch; uid and resourceVersion in metadata are preconditions.
+
+        manager: under whose name the API server keeps what is changed; this client's without one.
+        """
         path = kind.path(namespace, name)
-        return await self.request("PATCH", path, body=body, content_type=MERGE_PATCH)
+        query = {"fieldManager": manager} if manager else {}
+        return await self.request("PATCH", path, query=query, body=body, content_type=MERGE_PATCH)
 
     async def replace(self, kind: Kind, namespace: str | None, body: Object) -> Object:
         """Replace an object; its resourceVersion is a precondition."""

@@ -250,7 +250,9 @@ class Planner:
                 self.touch(record.uid)
                 return
             case Suspend() if record.child:
-                await self._patched(record, self._writer.suspend(record, record.child, Cause.USER))
+                now = self._clock.now()
+                patch = self._writer.suspend(record, record.child, Cause.USER, now)
+                await self._patched(record, patch)
                 return
             case Resume() if record.child:
                 await self._patched(record, self._writer.resume(record, record.child))

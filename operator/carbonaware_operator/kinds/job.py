@@ -7,9 +7,19 @@ from typing import Any
 from carbonaware_operator.api.reasons import Annotation, Label, ReleaseReason
 from carbonaware_operator.api.workloads import BATCH_JOB, WorkloadResource
 from carbonaware_operator.kinds.parent import owner_reference
+from carbonaware_operator.kinds.suspension import (
+    cause_of,
+    gate_of,
+    resume_patch,
+    suspend_patch,
+    suspended_since,
+)
 from carbonaware_operator.kinds.workload import Object
 from carbonaware_operator.planning.observed import Cause, Ending, Observed, Workload
-from carbonaware_operator.quantities.instants import parse_instant
+from carbonaware_operator.quantities.instants import Instant, parse_instant
+
+_LEFT_OUT = ("suspend", "ttlSecondsAfterFinished")
+"""The first is the CarbonAwareJob's; a TTL would delete the Job before it is accounted for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,8 @@ class BatchJob:
         given = template.get("metadata") or {}
         labels = {Label.JOB.value: metadata["name"], Label.JOB_UID.value: metadata["uid"]}
         annotations = {Annotation.RELEASE_REASON.value: reason.value}
+        if left_out := _left_out(template["spec"]):
+            annotations[Annotation.LEFT_OUT.value] = left_out
         if handled_request:
             annotations[Annotation.HANDLED_RELEASE_REQUEST.value] = handled_request
         return {
@@ -50,34 +62,28 @@ class BatchJob:
             ),
             resource_version=metadata["resourceVersion"],
             created=parse_instant(metadata["creationTimestamp"]),
-            suspended_by=Cause.USER if body["spec"].get("suspend") else None,
-            stopped="Suspended" in conditions and not _pods_left(status),
+            suspended_by=cause_of(body),
+            suspended_since=suspended_since(body),
+            gate=gate_of(body),
+            stopped="Suspended" in conditions and _is_empty(status),
             ending=_ending(conditions, status),
             owner_uids=frozenset({metadata["uid"]}),
             release_reason=annotations.get(Annotation.RELEASE_REASON.value, ""),
             handled_request=annotations.get(Annotation.HANDLED_RELEASE_REQUEST.value),
+            left_out=_named(annotations.get(Annotation.LEFT_OUT.value, "")),
         )
 
-    def suspend_patch(self, seen: Observed, cause: Cause) -> Object:
+    def suspend_patch(self, seen: Observed, cause: Cause, now: Instant) -> Object:
         """Suspend; cause: whose wish it is."""
-        return _patch(seen, suspend=True)
+        return suspend_patch(seen, cause, now)
 
     def resume_patch(self, seen: Observed) -> Object:
         """Let it run again."""
-        return _patch(seen, suspend=False)
-
-
-def _patch(seen: Observed, *, suspend: bool) -> Object:
-    """Uid and resourceVersion are preconditions: a Job that has changed is looked at anew."""
-    return {
-        "metadata": {"uid": seen.uid, "resourceVersion": seen.resource_version},
-        "spec": {"suspend": suspend},
-    }
+        return resume_patch(seen)
 
 
 def _spec(spec: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
-    # `suspend` is the CarbonAwareJob's own; a TTL would delete the Job before it is accounted for.
-    kept = {k: v for k, v in spec.items() if k not in ("suspend", "ttlSecondsAfterFinished")}
+    kept = {field: value for field, value in spec.items() if field not in _LEFT_OUT}
     kept.setdefault("podReplacementPolicy", "Failed")
     if isinstance(kept.get("template"), dict):
         kept["template"] = _labelled(kept["template"], labels)
@@ -93,8 +99,19 @@ def _labelled(pod: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
     return {**pod, "metadata": {**metadata, "labels": {**own, **labels}}}
 
 
-def _pods_left(status: dict[str, Any]) -> bool:
-    return bool(status.get("active") or status.get("terminating"))
+def _left_out(spec: dict[str, Any]) -> str:
+    return ",".join(field for field in _LEFT_OUT if spec.get(field))
+
+
+def _named(noted: str) -> tuple[str, ...]:
+    """Fields that an annotation names; anybody may have changed it."""
+    given = noted.split(",")
+    return tuple(field for field in _LEFT_OUT if field in given)
+
+
+def _is_empty(status: dict[str, Any]) -> bool:
+    """Whether no pod is left; the Job controller says 0, and nothing before it has looked."""
+    return not status.get("active") and status.get("terminating") == 0
 
 
 def _ending(conditions: dict[str, Any], status: dict[str, Any]) -> Ending | None:

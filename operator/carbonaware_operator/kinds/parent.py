@@ -27,6 +27,12 @@ def earlier_name(name: str, uid: str) -> str:
     return f"{name.replace('.', '-')[:_EARLIER_LENGTH]}-{digest}"
 
 
+def has_an_earlier_name(body: dict[str, Any]) -> bool:
+    """Whether a workload of ours bears the name that the first version gave."""
+    name, owners = body["metadata"]["name"], body["metadata"].get("ownerReferences") or []
+    return any(name == earlier_name(owner["name"], owner["uid"]) for owner in owners)
+
+
 def parent_uid(body: dict[str, Any]) -> str | None:
     """Uid of the CarbonAwareJob that an object was created for; None when it is nobody's.
 

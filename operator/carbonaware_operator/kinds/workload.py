@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from carbonaware_operator.api.reasons import ReleaseReason
 from carbonaware_operator.api.workloads import WorkloadResource
 from carbonaware_operator.planning.observed import Cause, Observed
+from carbonaware_operator.quantities.instants import Instant
 
 Object = dict[str, Any]
 
@@ -25,7 +26,7 @@ class WorkloadKind(Protocol):
         """What an object of the kind says; raises ValueError or KeyError for an odd one."""
         ...
 
-    def suspend_patch(self, seen: Observed, cause: Cause) -> Object:
+    def suspend_patch(self, seen: Observed, cause: Cause, now: Instant) -> Object:
         """The merge patch that suspends an object which is still as it was seen."""
         ...
 

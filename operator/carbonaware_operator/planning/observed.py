@@ -44,19 +44,25 @@ class Observed:
     """The object that runs a job, as last seen.
 
     suspended_by: whose suspension keeps it from running; None when it is to run.
+    suspended_since: when we suspended it; also while somebody else has lifted that.
+    gate: the queue that decides when it runs, such as Kueue's.
     stopped: it is suspended and no pod of it is left.
     owner_uids: the owners under which agents report the energy of its pods.
+    left_out: fields of its template that it was created without.
     """
 
     workload: Workload
     resource_version: str
     created: Instant
     suspended_by: Cause | None
+    suspended_since: Instant | None
+    gate: str | None
     stopped: bool
     ending: Ending | None
     owner_uids: frozenset[str]
     release_reason: str
     handled_request: str | None
+    left_out: tuple[str, ...]
 
     @property
     def name(self) -> str:
