@@ -82,7 +82,8 @@ class FakeKube:
     """The methods of KubeClient over objects in memory.
 
     Server-side apply is by manager: what a manager leaves out of its next apply is deleted.
-    `fail(path, error)` makes requests to paths that begin so be refused until `fail(path, None)`.
+    `fail(path, error)` makes requests to paths that begin so be refused until `fail(path, None)`;
+    of one verb only, where one is named: "check" is a creation that is a dry run.
     `requests` are all (verb, path) so far; `created` is when objects without a time were created.
     """
 
@@ -91,7 +92,7 @@ class FakeKube:
         self.requests: list[tuple[str, str]] = []
         self.created = "2026-06-15T12:00:00Z"
         self._applied: dict[tuple[str, str], Object] = {}
-        self._failures: dict[str, ApiError] = {}
+        self._failures: dict[str, tuple[ApiError, str]] = {}
         self._versions = count(1)
 
     def put(self, kind: Kind, namespace: str | None, body: Object) -> Object:
@@ -107,11 +108,11 @@ class FakeKube:
         """How many requests there were for exactly this path."""
         return self.requests.count((verb, path))
 
-    def fail(self, path: str, error: ApiError | None) -> None:
+    def fail(self, path: str, error: ApiError | None, verb: str = "") -> None:
         """Refuse requests to a path, or no longer."""
         self._failures.pop(path, None)
         if error is not None:
-            self._failures[path] = error
+            self._failures[path] = error, verb
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
         """One object."""
@@ -124,7 +125,7 @@ class FakeKube:
     ) -> Object:
         """Create an object."""
         path = kind.path(namespace, body["metadata"]["name"])
-        await self._request("create", path)
+        await self._request("create", path, "check" if dry_run else "create")
         if path in self.objects:
             raise ApiError(409, "AlreadyExists", f"{path} already exists")
         return copy.deepcopy(body if dry_run else self._store(path, copy.deepcopy(body)))
@@ -188,11 +189,11 @@ class FakeKube:
             if path.rpartition("/")[0] == root and wanted.items() <= labels.items():
                 yield copy.deepcopy({"metadata": body["metadata"]} if only_metadata else body)
 
-    async def _request(self, verb: str, path: str) -> None:
+    async def _request(self, verb: str, path: str, exactly: str = "") -> None:
         self.requests.append((verb, path))
         await asyncio.sleep(0)
-        for prefix, error in self._failures.items():
-            if path.startswith(prefix):
+        for prefix, (error, refused) in self._failures.items():
+            if path.startswith(prefix) and refused in ("", exactly or verb):
                 raise error
 
     def _existing(self, path: str) -> Object:

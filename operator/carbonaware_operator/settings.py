@@ -39,6 +39,7 @@ class Settings:
     allowed_provider_hosts: tuple[str, ...]
     allow_local_provider_addresses: bool
     recordings_folder: Path | None
+    releases_per_second: float
     sweep_seconds: float
     log_level: str
 
@@ -63,6 +64,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         allowed_provider_hosts=given.allowed_provider_hosts,
         allow_local_provider_addresses=given.allow_local_provider_addresses,
         recordings_folder=Path(given.recordings_folder) if given.recordings_folder else None,
+        releases_per_second=given.releases_per_second,
         sweep_seconds=given.sweep_seconds,
         log_level=given.log_level,
     )
@@ -90,6 +92,13 @@ def _parser() -> argparse.ArgumentParser:
     _add(parser, "--default-max-delay", "24h", "latest start, from creation", _duration)
     _add_accounting(parser)
     _add_sources(parser)
+    _add(
+        parser,
+        "--releases-per-second",
+        "0",
+        "how many jobs may start a second; 0 for as many as the API server takes",
+        _not_negative,
+    )
     _add(
         parser, "--sweep-seconds", "600", "seconds between comparisons with the cluster", _positive
     )
@@ -181,6 +190,13 @@ def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value < math.inf:  # also refuses nan
         raise argparse.ArgumentTypeError(f"must be greater than 0, not {text}")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
     return value
 
 

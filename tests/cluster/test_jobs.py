@@ -8,7 +8,7 @@ from builders import NOON, a_child_body, a_job_body, a_job_spec
 from carbonaware_operator.api.reasons import Annotation, ConditionType, HoldReason, ReleaseReason
 from carbonaware_operator.cluster.jobs import JobWriter, RefusedError, StaleJobError
 from carbonaware_operator.cluster.kube import CARBON_AWARE_JOBS, JOBS, ApiError
-from carbonaware_operator.planning.observed import Cause
+from carbonaware_operator.planning.observed import Cause, Workload
 from carbonaware_operator.planning.progress import Condition, Progress
 from carbonaware_operator.store.jobs import JobRecord, JobStore
 from fakes import FakeKube
@@ -19,6 +19,13 @@ NOW = {Annotation.RELEASE_REQUESTED.value: "now-1"}
 WORKLOAD = {"apiVersion": "batch/v1", "kind": "Job", "name": CHILD, "uid": "child-uid"}
 OF_A_PREDECESSOR = {
     "ownerReferences": a_child_body(a_job_body(uid="uid-earlier"))["metadata"]["ownerReferences"]
+}
+FAILED = {
+    "type": "Failed",
+    "status": "True",
+    "reason": "DeadlineMissed",
+    "message": "not started in time",
+    "lastTransitionTime": "2026-06-15T12:00:00Z",
 }
 HELD = Condition(ConditionType.RELEASED, False, HoldReason.NO_ZONE, "no zone", NOON, 1)
 
@@ -95,7 +102,7 @@ class TestRelease:
         with pytest.raises(RefusedError, match=words) as refused:
             await JobWriter(kube).release(record, ReleaseReason.IMMEDIATE)
 
-        assert (HoldReason.NAME_TAKEN, True) == (refused.value.reason, refused.value.transient)
+        assert (HoldReason.NAME_TAKEN, False) == (refused.value.reason, refused.value.final)
         assert "child-uid" == kube.stored(JOBS, "ml", CHILD)["metadata"]["uid"]
 
     @pytest.mark.parametrize(
@@ -109,8 +116,9 @@ class TestRelease:
                 }
             },
             {"generation": 2, "schedule": {"earliestStart": "2099-01-01T00:00:00Z"}},
+            {"status": {"conditions": [FAILED]}},
         ],
-        ids=["suspended", "deleted", "released before", "changed"],
+        ids=["suspended", "deleted", "released before", "changed", "ended"],
     )
     async def test_does_not_happen_when_the_live_job_is_another(self, kube, live):
         """The decision was made on a job that is not any more; it is made again."""
@@ -139,29 +147,35 @@ class TestRelease:
 
 QUOTA = ApiError(403, "Forbidden", "exceeded quota: no-jobs, requested: count/jobs.batch=1")
 FORBIDDEN = ApiError(403, "Forbidden", "user may not create jobs")
-INVALID = ApiError(422, "Invalid", "spec.template.spec.containers: Required value")
+INVALID = ApiError(
+    422, "Invalid", "containers: Required value", causes=("spec.template.spec.containers",)
+)
+STRICT = ApiError(400, "BadRequest", 'strict decoding error: unknown field "spec.x"')
+POLICY = ApiError(422, "Invalid", "ValidatingAdmissionPolicy denied request: no", causes=("",))
+WEBHOOK = ApiError(400, "BadRequest", "admission webhook denied the request")
 REFUSALS = {
-    "a full quota": (QUOTA, HoldReason.QUOTA_EXCEEDED, True),
-    "a lacking right": (FORBIDDEN, HoldReason.INVALID_WORKLOAD, True),
-    "an invalid template": (INVALID, HoldReason.INVALID_WORKLOAD, False),
-    "an unknown field": (
-        ApiError(400, "BadRequest", 'unknown field "spec.x"'), HoldReason.INVALID_WORKLOAD, False),
-}  # fmt: skip
+    "a full quota": (QUOTA, HoldReason.QUOTA_EXCEEDED),
+    "a lacking right": (FORBIDDEN, HoldReason.INVALID_WORKLOAD),
+    "an invalid template": (INVALID, HoldReason.INVALID_WORKLOAD),
+    "a policy": (POLICY, HoldReason.INVALID_WORKLOAD),
+    "a webhook": (WEBHOOK, HoldReason.INVALID_WORKLOAD),
+    "a namespace that goes": (ApiError(404, "NotFound", "no"), HoldReason.INVALID_WORKLOAD),
+}
 
 
 class TestRefusals:
-    @pytest.mark.parametrize(("error", "reason", "transient"), REFUSALS.values(), ids=REFUSALS)
-    async def test_become_a_hold(self, kube, error, reason, transient):
-        """The reason for the user, and whether waiting may help."""
+    @pytest.mark.parametrize(("error", "reason"), REFUSALS.values(), ids=REFUSALS)
+    async def test_become_a_hold_that_may_pass(self, kube, error, reason):
+        """The reason for the user; a creation that is refused never says that it is for good."""
         record = placed(kube)
         kube.fail(CHILDREN, error)
 
         with pytest.raises(RefusedError) as refused:
             await JobWriter(kube).release(record, ReleaseReason.IMMEDIATE)
 
-        assert (reason, transient) == (refused.value.reason, refused.value.transient)
+        assert (reason, False) == (refused.value.reason, refused.value.final)
 
-    @pytest.mark.parametrize("status", [0, 408, 429, 500, 503])
+    @pytest.mark.parametrize("status", [0, 401, 408, 409, 429, 500, 503])
     async def test_that_say_nothing_of_the_job_stay_errors(self, kube, status):
         """A server that is away or busy refuses nobody."""
         record = placed(kube)
@@ -193,8 +207,23 @@ class TestCheck:
         record = placed(kube)
         kube.fail(CHILDREN, INVALID)
 
-        with pytest.raises(RefusedError, match="Required value"):
+        with pytest.raises(RefusedError, match="Required value") as refused:
             await JobWriter(kube).check(record)
+
+        assert refused.value.final
+
+    @pytest.mark.parametrize(
+        ("error", "final"), [(STRICT, True), (INVALID, True), (POLICY, False), (WEBHOOK, False)]
+    )
+    async def test_tells_a_wrong_template_from_a_policy(self, kube, error, final):
+        """The first cannot change; a policy, a webhook or its answer may."""
+        record = placed(kube)
+        kube.fail(CHILDREN, error)
+
+        with pytest.raises(RefusedError) as refused:
+            await JobWriter(kube).check(record)
+
+        assert final == refused.value.final
 
     async def test_is_not_impressed_by_a_full_quota(self, kube):
         """There may be room at the release."""
@@ -253,6 +282,23 @@ class TestSetSuspend:
         another = replace(child, workload=replace(child.workload, uid="other"))
         with pytest.raises(ApiError):
             await JobWriter(kube).suspend(record, another, Cause.USER, NOON)
+
+
+class TestWriteLeast:
+    async def test_tells_the_workload_and_one_condition(self, kube):
+        """With no text and no time of the job's own: something of it was refused."""
+        workload = Workload("batch/v1", "Job", CHILD, "child-uid")
+        fresh = replace(HELD, type=ConditionType.SIGNAL_FRESH)
+        progress = Progress(
+            generation=1, deadline=NOON, workload=workload, conditions=(HELD, fresh)
+        )
+
+        written = await JobWriter(kube).write_least(placed(kube), progress)
+
+        (told,) = written["status"]["conditions"]
+        assert {"observedGeneration", "workload", "conditions"} == written["status"].keys()
+        assert ("Released", "NoZone") == (told["type"], told["reason"])
+        assert "refuses the rest of this status" in told["message"]
 
 
 class TestDelete:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException
 
 from carbonaware_operator.cluster import kube as kube_module
 from carbonaware_operator.cluster.kube import (
@@ -227,6 +228,58 @@ class TestErrors:
             await kube.get(JOBS, "ml", "a")
 
         assert refused.value.retryable
+
+    async def test_name_the_fields_that_are_wrong(self, kube, server):
+        """As validation does; a policy that denies names none."""
+        causes = [{"reason": "FieldValueRequired", "message": "x", "field": "spec.template"}, {}]
+        answer = {"reason": "Invalid", "message": "no", "details": {"causes": causes}}
+        server.will_answer(answer, status=422)
+
+        with pytest.raises(ApiError) as refused:
+            await kube.get(JOBS, "ml", "a")
+
+        assert ("spec.template", "") == refused.value.causes
+
+    @pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("soon", 0), ("-1", 0), (None, 0)])
+    async def test_say_how_long_to_wait(self, kube, server, header, seconds):
+        """Retry-After in seconds, as the API server gives it."""
+        headers = {"Retry-After": header} if header else {}
+        server.answers.append(web.Response(status=429, text="{}", headers=headers))
+
+        with pytest.raises(ApiError) as refused:
+            await kube.get(JOBS, "ml", "a")
+
+        assert seconds == refused.value.retry_after
+
+    async def test_are_all_that_a_request_raises(self, kube, monkeypatch):
+        """Such as the token's file, which is empty while it is replaced."""
+
+        async def odd(*_: object, **__: object) -> None:
+            raise ConfigException("Token file exists but empty.")
+
+        monkeypatch.setattr(kube._api, "param_serialize", odd)
+
+        with pytest.raises(ApiError, match="Token file exists but empty") as refused:
+            await kube.get(JOBS, "ml", "a")
+
+        assert refused.value.retryable
+
+
+class TestGuarded:
+    async def test_a_client_writes_only_while_it_may(self, kube, server):
+        """The lease may be lost between a decision and its write; reading is always allowed."""
+        may = [True]
+        guarded = kube.guarded(lambda: may[0])
+        server.will_answer({})
+        server.will_answer({})
+        await guarded.create(JOBS, "ml", {})
+
+        may[0] = False
+        await guarded.get(JOBS, "ml", "a")
+        with pytest.raises(ApiError, match="does not lead"):
+            await guarded.create(JOBS, "ml", {})
+
+        assert ["POST", "GET"] == [asked.method for asked in server.asked]
 
 
 class TestConfiguration:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from kubernetes.aio.config import ConfigException
 
 from builders import NOON
 from carbonaware_operator.cluster.kube import LEASES, ApiError
-from carbonaware_operator.cluster.lease import Elector, LeaseTimes
+from carbonaware_operator.cluster.lease import Elector, LeaseTimes, Scope
 from fakes import FakeKube, ManualClock, settle
 
 PATH = LEASES.path("system", "operator")
@@ -259,6 +260,87 @@ class TestTakingOver:
 
         assert (True, True) not in seen
         assert second.leading
+
+
+class TestRenewals:
+    async def test_that_fail_in_any_way_are_failed_renewals(self, kube, clock, monkeypatch):
+        """A token that cannot be read, an answer of an odd shape: the elector goes on."""
+        first = await Replica(kube, clock, "first").start()
+
+        async def odd(*_: object, **__: object) -> None:
+            raise ConfigException("Token file exists but empty.")
+
+        monkeypatch.setattr(kube, "get", odd)
+        await clock.advance(TIMES.renew_deadline)
+        assert not first.leading
+        monkeypatch.undo()
+        await clock.advance(TIMES.retry)
+
+        assert first.leading
+
+
+class Acting:
+    """Loops that act, and which of them run."""
+
+    def __init__(self) -> None:
+        self.running: list[str] = []
+        self.fail = asyncio.Event()
+        self.scope = Scope({"one": lambda: self._loop("one"), "two": lambda: self._loop("two")})
+
+    async def _loop(self, name: str) -> None:
+        self.running.append(name)
+        try:
+            await self.fail.wait()
+            raise ValueError(name)
+        finally:
+            self.running.remove(name)
+
+
+class TestScope:
+    async def test_starts_what_acts_with_the_lease_and_cancels_it_without(self):
+        """However often the lease comes and goes."""
+        acting = Acting()
+        task = asyncio.create_task(acting.scope.run())
+        await settle()
+        assert [] == acting.running
+
+        for _ in range(2):
+            acting.scope.led(True)
+            await settle()
+            assert ["one", "two"] == acting.running
+            acting.scope.led(False)
+            await settle()
+            assert [] == acting.running
+        task.cancel()
+
+    async def test_begins_anew_after_however_short_a_loss(self):
+        """Another replica may have led meanwhile: what was known then counts no more."""
+        acting = Acting()
+        task = asyncio.create_task(acting.scope.run())
+        acting.scope.led(True)
+        await settle()
+        begun = asyncio.all_tasks()
+
+        acting.scope.led(False)
+        acting.scope.led(True)
+        await settle()
+
+        assert ["one", "two"] == acting.running
+        assert {t for t in begun if t.get_name() == "one"}.isdisjoint(asyncio.all_tasks())
+        task.cancel()
+
+    async def test_ends_with_a_loop_that_ends(self):
+        """A loop that is gone must not go unnoticed."""
+        acting = Acting()
+        task = asyncio.create_task(acting.scope.run())
+        acting.scope.led(True)
+        await settle()
+
+        acting.fail.set()
+        await settle()
+
+        assert isinstance(task.exception(), ValueError)
+        assert [] == acting.running
 
 
 class TestReleasing:

@@ -50,7 +50,12 @@ class World:
         self.kube, self.jobs, self.zones = a_cluster(*bodies), JobStore(), ZoneStore()
         self.seen: list[str] = []
         self.inbox = StoreInbox(
-            self.jobs, self.zones, touch=self.seen.append, zone_changed=self.seen.append
+            self.jobs,
+            self.zones,
+            touch=self.seen.append,
+            zone_changed=self.seen.append,
+            forgotten=lambda _: None,
+            room=lambda _: None,
         )
 
     async def filled(self):

@@ -65,7 +65,7 @@ class Scene:
         self.agents = [PlayedAgent(self.clock), PlayedAgent(self.clock, node="n2")]
         self.job = self.add("train")
         self.series = self.agents[0].owner("owner-train")
-        self.zones, self.leading = ZoneStore(), True
+        self.zones = ZoneStore()
         self.accountant = self.an_accountant()
 
     def add(self, name: str) -> BookedJob:
@@ -86,7 +86,6 @@ class Scene:
             clock=self.clock,
             period_seconds=HOUR,
             interval_seconds=60,
-            leading=lambda: self.leading,
         )
 
     async def round(self, after: float = 1.0, use: int = 0) -> None:
@@ -339,7 +338,6 @@ async def _run(
         clock=clock,
         period_seconds=_PERIOD,
         interval_seconds=1,
-        leading=lambda: True,
     )
     book.take(kube.add("one"))
     second = kube.add("two")
@@ -459,16 +457,12 @@ class TestMetrics:
 
 
 class TestRun:
-    async def test_does_nothing_unless_it_leads(self, scene: Scene) -> None:
-        """A standby asks nobody and writes nothing; it looks again after the interval."""
-        scene.leading = False
+    async def test_looks_again_after_the_interval(self, scene: Scene) -> None:
+        """For as long as this replica leads."""
         scene.series.use(5, MIDNIGHT)
         running = asyncio.create_task(scene.accountant.run())
 
         await _until(lambda: len(scene.clock.slept) >= 3)
-        assert ([], 0) == (scene.agents[0].asked, scene.writes())
-
-        scene.leading = True
         await _until(scene.writes)
         running.cancel()
         assert {60} == set(scene.clock.slept)

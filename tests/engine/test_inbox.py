@@ -17,11 +17,15 @@ class Hall:
         self.jobs, self.zones = JobStore(), ZoneStore()
         self.touched: list[str] = []
         self.changed_zones: list[str] = []
+        self.gone: list[str] = []
+        self.freed: list[str] = []
         self.inbox = StoreInbox(
             self.jobs,
             self.zones,
             touch=self.touched.append,
             zone_changed=self.changed_zones.append,
+            forgotten=self.gone.append,
+            room=self.freed.append,
         )
 
 
@@ -50,7 +54,7 @@ class TestJobs:
         hall.inbox.job(JOB, deleted=False)
         hall.inbox.job(JOB, deleted=True)
 
-        assert {} == hall.jobs.records
+        assert ({}, ["uid-train"]) == (hall.jobs.records, hall.gone)
 
     @pytest.mark.parametrize(
         "odd",
@@ -84,6 +88,19 @@ class TestChildren:
         hall.inbox.child(a_child_body(JOB), deleted=True)
 
         assert ["uid-train", "uid-train"] == hall.touched
+
+    def test_a_child_that_ended_or_was_deleted_makes_room(self, hall):
+        """For jobs of its namespace that wait for a quota."""
+        hall.inbox.job(JOB, deleted=False)
+        hall.inbox.child(a_child_body(JOB), deleted=False)
+        assert [] == hall.freed
+
+        ended = {"type": "Complete", "status": "True", "lastTransitionTime": "2026-06-15T13:00:00Z"}
+        status = {"conditions": [ended]}
+        hall.inbox.child(a_child_body(JOB, resource_version=11, status=status), deleted=False)
+        hall.inbox.child(a_child_body(JOB, resource_version=12), deleted=True)
+
+        assert ["ml", "ml"] == hall.freed
 
     def test_a_job_of_nobody_wakes_nobody(self, hall):
         """A label can be forged."""

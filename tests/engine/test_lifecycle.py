@@ -3,8 +3,11 @@
 import asyncio
 from types import SimpleNamespace
 
+from builders import NOON
 from carbonaware_operator.cluster import feed
+from carbonaware_operator.cluster.kube import ApiError
 from carbonaware_operator.engine import lifecycle
+from fakes import ManualClock
 
 
 class Stopped(Exception):  # noqa: N818 - stands for kopf's end
@@ -67,9 +70,30 @@ def _an_operator():
         readiness=SimpleNamespace(waiting_for=""),
         clock=SimpleNamespace(sleep=asyncio.sleep),
         elector=quiet,
+        scope=quiet,
         planner=quiet,
         signals=quiet,
         prices=quiet,
         forecasts=quiet,
         accountant=quiet,
     )
+
+
+class TestPersistence:
+    async def test_an_attempt_is_made_until_it_succeeds(self):
+        """However long the API server takes, and whatever it says meanwhile."""
+        clock, answers = ManualClock(NOON), iter([ApiError(0, "x", "away"), False, True])
+        asked = []
+
+        async def attempt() -> bool:
+            asked.append(clock.monotonic())
+            answer = next(answers)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        waiting = asyncio.create_task(lifecycle._persistently(clock, attempt, "objects"))
+        await clock.advance(60)
+
+        assert waiting.done()
+        assert 3 == len(asked)

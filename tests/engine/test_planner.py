@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -11,32 +12,30 @@ from carbonaware_operator.api.reasons import Annotation
 from carbonaware_operator.cluster.events import Recorder
 from carbonaware_operator.cluster.jobs import JobWriter
 from carbonaware_operator.cluster.kube import CARBON_AWARE_JOBS, EVENTS, JOBS, ApiError
-from carbonaware_operator.engine.planner import (
-    REFUSAL_RETRY,
-    RETRY_FIRST,
-    RETRY_LAST,
-    WRITES_IN_FLIGHT,
-    Planner,
-)
+from carbonaware_operator.engine.inbox import StoreInbox
+from carbonaware_operator.engine.planner import REFUSALS, SLOTS, Planner
+from carbonaware_operator.engine.workqueue import ERRORS
 from carbonaware_operator.quantities.instants import format_instant
 from carbonaware_operator.store.jobs import JobStore
 from carbonaware_operator.store.zones import ZoneStore, zone_record
 from carbonaware_operator.telemetry.metrics import OperatorMetrics
-from fakes import FakeKube, ManualClock, settle
+from fakes import FakeKube, ManualClock, eventually, settle
 
 CHILDREN = JOBS.path("ml")
 DIRTY = {"maxGramsPerKWh": 100}
+STATUS = CARBON_AWARE_JOBS.path("ml", "train", "status")
 QUOTA = ApiError(403, "Forbidden", "exceeded quota: no-jobs")
+DENIED = ApiError(400, "BadRequest", "admission webhook denied the request")
+INVALID = ApiError(422, "Invalid", "containers: Required value", causes=("spec.template.spec",))
 AWAY = ApiError(0, "Unreachable", "API server does not answer")
 
 
 class Stage:
     """A planner that runs, its stores, and the API server that it acts on."""
 
-    def __init__(self) -> None:
+    def __init__(self, releases_per_second: float = 0.0) -> None:
         self.kube, self.clock = FakeKube(), ManualClock(NOON)
         self.jobs, self.zones = JobStore(), ZoneStore()
-        self.leads = True
         self.metrics = OperatorMetrics(self.jobs, self.zones, "test")
         self.planner = Planner(
             jobs=self.jobs,
@@ -45,14 +44,36 @@ class Stage:
             recorder=Recorder(self.kube, "operator"),
             metrics=self.metrics,
             clock=self.clock,
-            leading=lambda: self.leads,
+            releases_per_second=releases_per_second,
+            jitter=lambda: 1.0,
         )
+        self.inbox = StoreInbox(
+            self.jobs,
+            self.zones,
+            touch=self.planner.touch,
+            zone_changed=self.planner.zone_changed,
+            forgotten=self.planner.forget,
+            room=self.planner.room,
+        )
+        self.task: asyncio.Task[None] | None = None
         self.zones.apply(zone_record(a_zone_body()))
         self.zones.set_outlook(an_outlook(300))
 
+    async def lead(self) -> None:
+        """The lease is gained."""
+        self.task = asyncio.create_task(self.planner.run())
+        await self.done()
+
+    async def lose(self) -> None:
+        """The lease is lost."""
+        assert self.task
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
     async def add(self, name: str = "train", **fields: Any) -> None:
         """Create or change a job, and let the planner see it."""
-        stored = self.kube.put(CARBON_AWARE_JOBS, "ml", a_job_body(name, **fields))
+        namespace = fields.get("namespace", "ml")
+        stored = self.kube.put(CARBON_AWARE_JOBS, namespace, a_job_body(name, **fields))
         self.planner.touch(self.jobs.apply(stored).uid)
         await self.done()
 
@@ -83,6 +104,48 @@ class Stage:
         for _ in range(10):
             await settle()
 
+    def quota(self, most: int) -> None:
+        """So many Jobs may be in the namespace; the message counts, as a quota's does."""
+        create, refused = FakeKube.create, count()
+
+        async def limited(kind: Any, namespace: Any, body: Any, *, dry_run: bool = False) -> Any:
+            there = sum(path.startswith(CHILDREN) for path in self.kube.objects)
+            if kind is JOBS and namespace == "ml" and not dry_run and there >= most:
+                self.kube.requests.append(("create", JOBS.path("ml", body["metadata"]["name"])))
+                words = f"exceeded quota: no-jobs, used: {next(refused)}"
+                raise ApiError(403, "Forbidden", words)
+            return await create(self.kube, kind, namespace, body, dry_run=dry_run)
+
+        self.kube.create = limited  # type: ignore[method-assign]
+
+    def hold_creations(self) -> asyncio.Event:
+        """No child Job is created until the event is set."""
+        gate, create = asyncio.Event(), FakeKube.create
+
+        async def held(kind: Any, namespace: Any, body: Any, *, dry_run: bool = False) -> Any:
+            if kind is JOBS and not dry_run:
+                await gate.wait()
+            return await create(self.kube, kind, namespace, body, dry_run=dry_run)
+
+        self.kube.create = held  # type: ignore[method-assign]
+        return gate
+
+    def refuse_status_with(self, field: str) -> None:
+        """The API server finds a field of the status invalid."""
+        apply = FakeKube.apply
+
+        async def strict(kind: Any, namespace: Any, body: Any, **given: Any) -> Any:
+            if field in body.get("status", {}):
+                raise ApiError(422, "Invalid", "status is invalid")
+            return await apply(self.kube, kind, namespace, body, **given)
+
+        self.kube.apply = strict  # type: ignore[method-assign]
+
+    def created(self, name: str = "") -> int:
+        """How many attempts there were to create a child, or the child of one job."""
+        path = JOBS.path("ml", name) if name else CHILDREN
+        return sum(verb == "create" for verb, _ in self.writes(path))
+
     def job(self, name: str = "train") -> dict[str, Any]:
         """The job as the API server has it."""
         return dict(self.kube.stored(CARBON_AWARE_JOBS, "ml", name) or {})
@@ -107,10 +170,11 @@ class Stage:
 async def stage() -> AsyncIterator[Stage]:
     """A planner on an empty cluster with one zone at 300 gCO2e/kWh."""
     stage = Stage()
-    task = asyncio.create_task(stage.planner.run())
+    await stage.lead()
     yield stage
-    assert not task.done(), task.exception()
-    task.cancel()
+    assert stage.task
+    assert not stage.task.done() or stage.task.cancelled(), stage.task.exception()
+    await stage.lose()
 
 
 class TestHolding:
@@ -245,36 +309,191 @@ class TestReleasing:
 
 
 class TestRefusals:
-    async def test_an_invalid_template_is_said(self, stage):
-        """The user reads what to change."""
-        stage.kube.fail(CHILDREN, ApiError(422, "Invalid", "containers: Required value"))
-
-        await stage.add()
-
+    async def test_an_invalid_template_is_said_and_not_tried_again(self, stage):
+        """The user reads what to change; it cannot change by itself."""
+        stage.kube.fail(CHILDREN, INVALID)
+        await stage.add(schedule=DIRTY)
         assert ("False", "InvalidWorkload") == stage.told()
-
-    async def test_an_invalid_template_is_not_tried_again(self, stage):
-        """It cannot change."""
-        stage.kube.fail(CHILDREN, ApiError(422, "Invalid", "containers: Required value"))
-        await stage.add()
         before = stage.writes()
 
-        await stage.clock.advance(86400)
+        await stage.clock.advance(3 * 86400)
         await stage.done()
 
         assert before == stage.writes()
 
-    async def test_a_full_quota_is_said_and_tried_again(self, stage):
+    async def test_an_invalid_template_of_a_job_that_starts_at_once_is_final_too(self, stage):
+        """The refused creation is followed by a dry run, which alone says that it is for good."""
+        stage.kube.fail(CHILDREN, INVALID)
+        await stage.add()
+        before = stage.writes()
+
+        await stage.clock.advance(3 * 86400)
+        await stage.done()
+
+        assert ("False", "InvalidWorkload") == stage.told()
+        assert before == stage.writes()
+
+    @pytest.mark.parametrize("verb", ["check", "create", "apply", "get"])
+    @pytest.mark.parametrize("status", [0, 400, 401, 403, 404, 409, 413, 422, 429, 500, 503])
+    async def test_whatever_the_api_server_says_passes(self, stage, status, verb):
+        """A policy, a webhook or a right that is mended lets the job start, once and in time."""
+        refused = ApiError(status, "Refused", "admission webhook denied the request")
+        path = {"apply": CARBON_AWARE_JOBS.path("ml"), "get": CARBON_AWARE_JOBS.path("ml")}
+        if (verb, status) != ("get", 404):  # which is an answer: the job is gone
+            stage.kube.fail(path.get(verb, CHILDREN), refused, verb)
+        await stage.add(schedule=DIRTY | {"maxDelay": "2h"})
+        await stage.clock.advance(3600)
+        stage.kube.fail(path.get(verb, CHILDREN), None)
+
+        await stage.clock.advance(3600)
+        await stage.done()
+
+        assert ("True", "DeadlineReached") == stage.told()
+        assert 1 == len([path for path in stage.kube.objects if path.startswith(CHILDREN)])
+
+    async def test_are_tried_once_more_at_the_latest_start(self, stage):
+        """However long the back-off has become."""
+        stage.kube.fail(CHILDREN, DENIED)
+        await stage.add(schedule={"maxDelay": "2h"})
+        await stage.clock.advance(7199)
+        stage.kube.fail(CHILDREN, None)
+        await stage.clock.advance(1)
+        await stage.done()
+
+        assert stage.child()
+
+    async def test_back_off_from_a_minute_to_ten(self, stage):
+        """Nobody is asked more often than needed."""
+        stage.kube.fail(CHILDREN, DENIED)
+        await stage.add()
+        await stage.clock.advance(REFUSALS.first * (1 + 2 + 4 + 8) + REFUSALS.last)
+        tried = stage.created()
+
+        await stage.clock.advance(REFUSALS.last * 6)
+
+        assert 6 == stage.created() - tried
+
+    async def test_whose_words_differ_each_time_are_written_once(self, stage):
+        """A status is written for what changes, and a webhook's words may hold anything."""
+        stage.kube.fail(CHILDREN, DENIED)
+        await stage.add()
+        before = stage.kube.count("apply", STATUS)
+
+        for number in range(1, 11):
+            stage.kube.fail(CHILDREN, ApiError(400, "BadRequest", f"denied, request {number}"))
+            await stage.clock.advance(600)
+        await stage.done()
+
+        assert before == stage.kube.count("apply", STATUS)
+
+    async def test_of_a_conflict_are_tried_again_at_once(self, stage):
+        """So a quota answers to creations at the same time; it says nothing of the job."""
+        stage.kube.fail(CHILDREN, ApiError(409, "Conflict", "resourcequotas: has been modified"))
+        await stage.add()
+        stage.kube.fail(CHILDREN, None)
+
+        await stage.clock.advance(1)
+        await stage.done()
+
+        assert ("True", "IntensityAcceptable") == stage.told()
+
+
+class TestQuotas:
+    async def test_are_said_and_tried_again(self, stage):
         """Room in the quota starts the job, at the next attempt."""
         stage.kube.fail(CHILDREN, QUOTA)
         await stage.add()
         assert ("False", "QuotaExceeded") == stage.told()
         stage.kube.fail(CHILDREN, None)
 
-        await stage.clock.advance(REFUSAL_RETRY.total_seconds())
+        await stage.clock.advance(REFUSALS.first)
         await stage.done()
 
         assert ("True", "IntensityAcceptable") == stage.told()
+
+    async def test_cost_one_attempt_for_a_whole_namespace(self, stage):
+        """A hundred jobs that wait for one quota ask as often as one does, and write no more."""
+        stage.quota(0)
+        for number in range(100):
+            await stage.add(f"j{number:02}")
+        assert {("False", "QuotaExceeded")} == {stage.told(name=f"j{n:02}") for n in range(100)}
+        tried, written = stage.created(), len(stage.writes(CARBON_AWARE_JOBS.path("ml")))
+
+        await stage.clock.advance(3600)
+        await stage.done()
+
+        assert stage.created() - tried <= 10
+        assert written == len(stage.writes(CARBON_AWARE_JOBS.path("ml")))
+
+    async def test_a_deleted_child_lets_one_job_start_at_once(self, stage):
+        """The one that can wait least."""
+        stage.quota(1)
+        await stage.add("runs")
+        for name, delay in (("later", "9h"), ("first", "8h"), ("last", "10h")):
+            await stage.add(name, schedule={"maxDelay": delay})
+        assert None is stage.child("first")
+
+        gone = stage.kube.objects.pop(JOBS.path("ml", "runs"))
+        stage.inbox.child(gone, deleted=True)
+        await stage.done()
+
+        names = [name for name in ("first", "later", "last") if stage.child(name)]
+        assert ["first"] == names
+
+    async def test_a_large_gap_is_filled_at_once(self, stage):
+        """Each job that starts lets two more try."""
+        stage.quota(0)
+        for number in range(50):
+            await stage.add(f"j{number:02}")
+        stage.quota(1000)
+
+        stage.planner.room("ml")
+        await stage.done()
+        await stage.done()
+
+        assert all(stage.child(f"j{number:02}") for number in range(50))
+
+    async def test_of_one_namespace_hold_nobody_elsewhere(self, stage):
+        """Each namespace has its own."""
+        stage.quota(0)
+        await stage.add()
+
+        await stage.add("elsewhere", namespace="web")
+
+        assert stage.kube.stored(JOBS, "web", "elsewhere")
+
+    async def test_a_job_is_tried_at_its_latest_start_in_a_full_namespace(self, stage):
+        """Once at least, though others before it wait."""
+        stage.quota(0)
+        await stage.add("other")
+        await stage.add(schedule={"maxDelay": "10m"})
+        await stage.clock.advance(599)
+        before = stage.created("train")
+
+        await stage.clock.advance(1)
+        await stage.done()
+
+        assert 1 == stage.created("train") - before
+
+    async def test_a_suspended_job_stands_in_nobodys_way(self, stage):
+        """Room goes to the next one; and who comes back waits again."""
+        stage.quota(0)
+        await stage.add("first", schedule={"maxDelay": "8h"})
+        await stage.add("second", schedule={"maxDelay": "9h"})
+        await stage.change("first", suspend=True)
+        stage.quota(1)
+        stage.planner.room("ml")
+        await stage.done()
+        assert stage.child("second")
+
+        await stage.change("first", suspend=False)
+        await stage.clock.advance(600)
+        assert ("False", "QuotaExceeded") == stage.told(name="first")
+        stage.quota(2)
+        await stage.clock.advance(600)
+        await stage.done()
+
+        assert stage.child("first")
 
 
 class TestTrouble:
@@ -289,6 +508,19 @@ class TestTrouble:
         assert ("False", "SuspendedByUser") == stage.told()
         assert None is stage.child()
 
+    async def test_a_job_that_has_failed_elsewhere_is_not_started(self, stage):
+        """Another replica failed it at its deadline, between two of our looks."""
+        stale = stage.jobs.apply(stage.kube.put(CARBON_AWARE_JOBS, "ml", a_job_body()))
+        failed = {"type": "Failed", "status": "True", "reason": "DeadlineMissed", "message": "x"}
+        failed["lastTransitionTime"] = format_instant(NOON)
+        status = {"conditions": [failed]}
+        stage.kube.put(CARBON_AWARE_JOBS, "ml", a_job_body(status=status))
+
+        stage.planner.touch(stale.uid)
+        await stage.done()
+
+        assert None is stage.child()
+
     async def test_a_job_deleted_in_flight_is_forgotten(self, stage):
         """Nothing is created for it."""
         record = stage.jobs.apply(stage.kube.put(CARBON_AWARE_JOBS, "ml", a_job_body()))
@@ -297,16 +529,16 @@ class TestTrouble:
         stage.planner.touch(record.uid)
         await stage.done()
 
-        assert ({}, {}) == (stage.jobs.records, stage.kube.objects)
+        assert ({}, {}, 0) == (stage.jobs.records, stage.kube.objects, stage.planner.kept())
 
     async def test_attempts_back_off(self, stage):
         """An API server that is away is asked less and less often, but at least once a minute."""
         stage.kube.fail("/", AWAY)
         await stage.add()
-        await stage.clock.advance(RETRY_FIRST.total_seconds() * 63)
+        await stage.clock.advance(ERRORS.first * 63)
         tried = len(stage.kube.requests)
 
-        await stage.clock.advance(RETRY_LAST.total_seconds() * 10)
+        await stage.clock.advance(ERRORS.last * 10)
 
         assert 10 == len(stage.kube.requests) - tried
         assert 7 == tried
@@ -318,13 +550,13 @@ class TestTrouble:
         await stage.clock.advance(600)
         stage.kube.fail("/", None)
 
-        await stage.clock.advance(RETRY_LAST.total_seconds())
+        await stage.clock.advance(ERRORS.last)
         await stage.done()
 
         assert ("True", "IntensityAcceptable") == stage.told()
 
     async def test_a_success_forgets_the_failures(self, stage):
-        """The next trouble begins with a short wait again."""
+        """The next trouble begins with a short wait again, and nothing is remembered."""
         stage.kube.fail("/", AWAY)
         await stage.add(schedule=DIRTY)
         await stage.clock.advance(300)
@@ -332,7 +564,31 @@ class TestTrouble:
         await stage.clock.advance(60)
         await stage.done()
 
-        assert {} == stage.planner._failures
+        assert 1 == stage.planner.kept()  # its latest start
+
+    async def test_an_api_server_that_asks_for_a_pause_gets_it(self, stage):
+        """Retry-After is meant for every request."""
+        stage.kube.fail(CHILDREN, ApiError(429, "TooManyRequests", "later", retry_after=30))
+        await stage.add("first")
+        asked = len(stage.kube.requests)
+
+        await stage.add("second")
+        await stage.clock.advance(29)
+        assert asked == len(stage.kube.requests)
+        stage.kube.fail(CHILDREN, None)
+        await stage.clock.advance(2)
+        await stage.done()
+
+        assert stage.child("first")
+        assert stage.child("second")
+
+    async def test_a_conflict_that_stays_is_not_tried_at_the_speed_of_the_api_server(self, stage):
+        """A status that is refused with a conflict again and again, though nothing has changed."""
+        stage.kube.fail(STATUS, ApiError(409, "Conflict", "no"))
+        await stage.add(schedule=DIRTY)
+        await stage.clock.advance(60)
+
+        assert stage.kube.count("apply", STATUS) < 20
 
     async def test_events_that_cannot_be_written_stop_nothing(self, stage):
         """A role without events still releases jobs."""
@@ -342,34 +598,231 @@ class TestTrouble:
 
         assert ("True", "IntensityAcceptable") == stage.told()
 
-    async def test_an_answer_of_an_odd_shape_is_logged_and_concerns_one_job(self, stage, caplog):
-        """What nobody foresaw is seen in the log, and the other jobs go on."""
+    async def test_an_answer_of_an_odd_shape_is_logged_and_tried_again(self, stage, caplog):
+        """What nobody foresaw concerns one job, and does not cost it its deadline."""
         odd = a_job_body("odd", suspend=True)
         record = stage.jobs.apply(stage.kube.put(CARBON_AWARE_JOBS, "ml", a_job_body("odd")))
         stage.kube.put(CARBON_AWARE_JOBS, "ml", odd | {"spec": odd["spec"] | {"schedule": "x"}})
 
         stage.planner.touch(record.uid)
         await stage.add()
-
         assert "action failed" in caplog.messages
         assert ("True", "IntensityAcceptable") == stage.told()
+        stage.kube.put(CARBON_AWARE_JOBS, "ml", a_job_body("odd"))
+        await stage.clock.advance(ERRORS.last)
+        await stage.done()
+
+        assert stage.child("odd")
+
+    async def test_a_decision_that_fails_concerns_one_job(self, stage, caplog, monkeypatch):
+        """And is tried again."""
+        step = stage.planner.step
+
+        def failing(record, now):
+            if record.name == "odd":
+                raise ValueError("odd")
+            return step(record, now)
+
+        monkeypatch.setattr(stage.planner, "step", failing)
+        await stage.add("odd")
+        await stage.add()
+        assert "job not decided on" in caplog.messages
+        assert stage.child()
+        monkeypatch.undo()
+        await stage.clock.advance(ERRORS.last)
+        await stage.done()
+
+        assert stage.child("odd")
 
     async def test_one_action_at_a_time_for_each_job(self, stage):
-        """Passes that come while a job is acted on wait for the end of the action."""
+        """Whatever wakes a job while it is acted on waits for the end of the action."""
         record = stage.jobs.apply(stage.kube.put(CARBON_AWARE_JOBS, "ml", a_job_body()))
         for _ in range(5):
             stage.planner.touch(record.uid)
             await asyncio.sleep(0)
-            assert len(stage.planner._busy) <= 1
+            assert len(stage.planner._in_flight) <= 1
         await stage.done()
 
-        assert 1 == len([w for w in stage.writes(CHILDREN) if w[0] == "create"])
+        assert 1 == stage.created()
+
+
+class TestStatusThatIsRefused:
+    async def test_tells_the_smallest_truth(self, stage):
+        """What the API server finds wrong with a field must not hide that the job runs."""
+        stage.refuse_status_with("baselineStartTime")
+
+        await stage.add()
+
+        assert ("True", "IntensityAcceptable") == stage.told()
+        assert stage.child()["metadata"]["uid"] == stage.job()["status"]["workload"]["uid"]
+        value = stage.metrics.registry.get_sample_value
+        labels = {"kind": "carbonawarejobs", "result": "reduced"}
+        assert 1 == value("carbonaware_writes_total", labels)
+
+    async def test_is_not_written_again_and_again(self, stage):
+        """Until there is something else to tell."""
+        stage.refuse_status_with("baselineStartTime")
+        await stage.add()
+        before = stage.kube.count("apply", STATUS)
+
+        stage.planner.touch_all()
+        await stage.clock.advance(3600)
+        await stage.done()
+
+        assert before == stage.kube.count("apply", STATUS)
+
+    async def test_does_not_run_the_job_twice(self, stage):
+        """Not even while no status at all can be written, and its child was deleted."""
+        stage.kube.fail(STATUS, ApiError(403, "Forbidden", "no right"))
+        await stage.add()
+        child = stage.child()
+        stage.kube.objects.pop(JOBS.path("ml", child["metadata"]["name"]))
+        stage.inbox.child(child, deleted=True)
+        await stage.clock.advance(600)
+        assert None is stage.child()
+
+        stage.kube.fail(STATUS, None)
+        await stage.clock.advance(60)
+        await stage.done()
+
+        assert ("True", "WorkloadDeleted") == stage.told("Failed")
+        assert None is stage.child()
+
+
+class TestTurns:
+    async def test_a_decision_is_taken_anew_when_its_turn_comes(self, stage):
+        """All slots are busy; meanwhile the grid gets dirty: the job that waits must not start."""
+        gate = stage.hold_creations()
+        for number in range(SLOTS + 1):
+            await stage.add(f"j{number:02}", schedule={"maxGramsPerKWh": 350})
+        await stage.outlook(900)
+        gate.set()
+        await stage.done()
+
+        assert None is stage.child(f"j{SLOTS:02}")
+        assert stage.child("j00")
+
+    async def test_many_releases_make_few_tasks(self, stage):
+        """Jobs that wait for their turn cost a uid each."""
+        stage.hold_creations()
+        for number in range(2000):
+            stage.jobs.apply(stage.kube.put(CARBON_AWARE_JOBS, "ml", a_job_body(f"j{number}")))
+        stage.planner.touch_all()
+        await stage.done()
+
+        assert SLOTS == len(stage.planner._in_flight)
+        assert len(asyncio.all_tasks()) < SLOTS + 10
+
+    async def test_releases_go_before_writes(self, stage):
+        """A job that may start does not wait for what is told of others."""
+        gate = stage.hold_creations()
+        for number in range(SLOTS):
+            await stage.add(f"busy-{number}")
+        for number in range(20):
+            await stage.add(f"held-{number}", schedule=DIRTY)
+        await stage.add("urgent")
+        stage.kube.requests.clear()
+        gate.set()
+        await stage.done()
+
+        live = [path for verb, path in stage.kube.requests if verb == "get"]
+        assert CARBON_AWARE_JOBS.path("ml", "urgent") in live[:2]
+
+    async def test_writes_get_their_turn_while_releases_go_on(self, stage):
+        """One in eight, so that no status waits for ever."""
+        for number in range(200):
+            stage.jobs.apply(stage.kube.put(CARBON_AWARE_JOBS, "ml", a_job_body(f"j{number}")))
+        stage.planner.touch_all()
+        await eventually(lambda: stage.created() >= 150)
+
+        assert any(verb == "apply" for verb, _ in stage.writes(CARBON_AWARE_JOBS.path("ml")))
+
+    async def test_a_rate_is_kept(self):
+        """An administrator may let power and schedulers rise slowly."""
+        stage = Stage(releases_per_second=2)
+        for number in range(20):
+            stage.jobs.apply(stage.kube.put(CARBON_AWARE_JOBS, "ml", a_job_body(f"j{number}")))
+        await stage.lead()
+        at_once = stage.created()
+        await stage.clock.advance(3)
+        await stage.done()
+        await stage.lose()
+
+        assert (2, 8) == (at_once, stage.created())
+
+
+class TestClocks:
+    @pytest.mark.parametrize("step", [3600, 86400])
+    async def test_a_step_or_a_pause_delays_no_deadline(self, stage, step):
+        """A machine that slept, or a clock that was set: ten seconds later it is noticed."""
+        await stage.add(schedule=DIRTY | {"maxDelay": "1h"})
+
+        stage.clock.step(step)
+        await stage.clock.advance(10)
+        await stage.done()
+
+        assert ("True", "DeadlineReached") == stage.told()
+
+
+class TestForgetting:
+    async def test_a_deleted_job_leaves_nothing_behind(self, stage):
+        """Neither its latest start, nor its failures, nor its place in a line."""
+        for number in range(100):
+            await stage.add(f"held-{number}", schedule=DIRTY | {"maxDelay": "2000h"})
+            await stage.add(f"runs-{number}")
+        stage.quota(0)
+        for number in range(100):
+            await stage.add(f"waits-{number}")
+        stage.kube.fail(STATUS.replace("train", "fails"), AWAY)
+        await stage.add("fails", schedule=DIRTY)
+
+        for record in list(stage.jobs.records.values()):
+            body = a_job_body(record.name)
+            stage.inbox.job(body, deleted=True)
+        await stage.clock.advance(REFUSALS.last)  # for the namespace, which is another key
+
+        assert ({}, 0) == (stage.jobs.records, stage.planner.kept())
+
+    async def test_a_standby_keeps_nothing_and_asks_nobody(self, stage):
+        """What comes is in the store; on gaining the lease everything is looked at."""
+        await stage.lose()
+        for number in range(1000):
+            stage.inbox.job(a_job_body(f"j{number}"), deleted=False)
+        await stage.clock.advance(3600)
+
+        assert (0, []) == (stage.planner.kept(), stage.kube.requests)
+
+
+class TestWrites:
+    async def test_nothing_is_written_of_a_thousand_jobs_while_nothing_changes(self, stage):
+        """Values that change no decision, a sweep, hours that pass: not one write."""
+        for number in range(1000):
+            body = a_job_body(f"j{number}", schedule=DIRTY | {"maxDelay": "500h"})
+            stage.jobs.apply(stage.kube.put(CARBON_AWARE_JOBS, "ml", body))
+        stage.planner.touch_all()
+        for _ in range(20):
+            await stage.done()
+        assert 1000 == sum(bool(record.progress.conditions) for record in all_of(stage))
+        before = len(stage.kube.requests)
+
+        for grams in (301, 450, 299, 700):
+            await stage.outlook(grams)
+            stage.planner.touch_all()
+            await stage.clock.advance(3600)
+            await stage.done()
+
+        assert before == len(stage.kube.requests)
+
+
+def all_of(stage: Stage) -> list[Any]:
+    """The records of a stage."""
+    return list(stage.jobs.records.values())
 
 
 class TestLeading:
     async def test_a_standby_writes_nothing(self, stage):
         """Only the leader acts."""
-        stage.leads = False
+        await stage.lose()
 
         await stage.add()
         await stage.clock.advance(60)
@@ -378,43 +831,50 @@ class TestLeading:
 
     async def test_a_new_leader_acts_on_everything(self, stage):
         """What waited is decided on."""
-        stage.leads = False
+        await stage.lose()
         await stage.add()
-        stage.leads = True
 
-        stage.planner.touch_all()
-        await stage.clock.advance(1)
-        await stage.done()
+        await stage.lead()
 
         assert ("True", "IntensityAcceptable") == stage.told()
 
-    async def test_actions_that_wait_for_their_turn_are_dropped_with_the_lease(self, stage):
+    async def test_what_waits_for_its_turn_is_dropped_with_the_lease(self, stage):
         """Releases that queue behind a slow API server are no longer this replica's."""
-        for n in range(40):
-            stage.jobs.apply(stage.kube.put(CARBON_AWARE_JOBS, "ml", a_job_body(f"job-{n}")))
-        stage.planner.touch_all()
-        await stage.planner.plan_once()
-        await asyncio.sleep(0)  # the first of them have their turn
-        stage.leads = False
+        gate = stage.hold_creations()
+        for number in range(SLOTS + 8):
+            await stage.add(f"job-{number}")
+
+        await stage.lose()
+        gate.set()
         await stage.done()
 
-        assert len(stage.writes(CHILDREN)) <= WRITES_IN_FLIGHT
+        assert 0 == len(stage.writes(CHILDREN))
 
-    async def test_dropped_actions_are_made_up_for_when_the_lease_comes_back(self, stage):
-        """The lease may be away for so short a time that nobody announces it."""
-        for n in range(40):
-            stage.jobs.apply(stage.kube.put(CARBON_AWARE_JOBS, "ml", a_job_body(f"job-{n}")))
-        stage.planner.touch_all()
-        await stage.planner.plan_once()
-        await asyncio.sleep(0)  # the first of them have their turn
-        stage.leads = False
+    async def test_what_was_dropped_is_made_up_for_when_the_lease_comes_back(self, stage):
+        """However short a time it was away for."""
+        gate = stage.hold_creations()
+        for number in range(SLOTS + 8):
+            await stage.add(f"job-{number}")
+        await stage.lose()
+        gate.set()
+
+        await stage.lead()
+
+        assert all(stage.child(f"job-{number}") for number in range(SLOTS + 8))
+
+    async def test_at_the_end_nothing_more_is_begun(self, stage):
+        """What is in flight ends; what waits for its turn is the next leader's."""
+        gate = stage.hold_creations()
+        for number in range(SLOTS + 8):
+            await stage.add(f"job-{number}")
+
+        draining = asyncio.create_task(stage.planner.drain(10))
+        await stage.done()
+        gate.set()
         await stage.done()
 
-        stage.leads = True
-        await stage.clock.advance(1)
-        await stage.done()
-
-        assert all(stage.child(f"job-{n}") for n in range(40))
+        assert draining.done()
+        assert SLOTS == stage.created()
 
 
 class TestStarted:

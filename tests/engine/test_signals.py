@@ -89,6 +89,7 @@ class World:
         self.leading = True
         self.loop = self._new_loop(3600)
         self._task: asyncio.Task[None] | None = None
+        self._leading: asyncio.Task[None] | None = None
         self._generation = 0
 
     def _new_loop(self, period_seconds: int) -> SignalsLoop:
@@ -98,18 +99,31 @@ class World:
             clock=self.clock,
             namespace=NAMESPACE,
             permissions=PERMISSIONS,
-            leading=lambda: self.leading,
             on_change=self.changes.append,
             period_seconds=period_seconds,
             jitter=lambda: 1.0,
         )
 
     def start(self) -> None:
-        """Begin the loop."""
+        """Begin the loop, on the leader unless told otherwise."""
         self._task = asyncio.create_task(self.loop.run())
+        if self.leading:
+            self.lead()
+
+    def lead(self) -> None:
+        """The lease is gained."""
+        self._leading = asyncio.create_task(self.loop.lead())
+
+    async def close(self) -> None:
+        """Save what is left, as the last thing that the leader does."""
+        await self.loop.close()
+        if self._leading:
+            self._leading.cancel()
+            await asyncio.gather(self._leading, return_exceptions=True)
+            self._leading = None
 
     async def stop(self) -> None:
-        """End the loop."""
+        """End the loop, but not the lease."""
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -118,6 +132,8 @@ class World:
     async def restart(self, period_seconds: int = 3600) -> None:
         """Another process with the same cluster: memory is gone."""
         await self.stop()
+        if self._leading:
+            self._leading.cancel()
         self.store.outlooks.clear()
         self.loop = self._new_loop(period_seconds)
         self.start()
@@ -498,7 +514,7 @@ class TestStatus:
         await settle()
         assert [] == [request for request in world.kube.requests if request[0] != "get"]
 
-        world.leading = True
+        world.lead()
         await world.moves(3.1, until=lambda: world.status().get("current"))
 
     async def test_is_tried_again_when_it_is_refused(self, world: World):
@@ -599,7 +615,7 @@ class TestHistory:
         await eventually(lambda: world.grams() == 300)
         await world.stop()
 
-        await world.loop.close()
+        await world.close()
 
         saved = Archive.decode(await world.loop._objects.archive("de"))
         assert PeriodIntensity(300_000, estimated=False) == saved.mean(NOON)
@@ -612,7 +628,7 @@ class TestHistory:
         await eventually(lambda: world.grams() == 300)
         await world.stop()
 
-        await world.loop.close()
+        await world.close()
 
         assert 0 == world.kube.count("apply", ARCHIVE)
 
@@ -623,7 +639,7 @@ class TestHistory:
         world.start()
         await eventually(lambda: world.grams() == 250)
         await world.stop()
-        await world.loop.close()
+        await world.close()
 
         scripted.answer = [scripted.hour(12, 250)]
         await world.restart()
@@ -640,7 +656,7 @@ class TestHistory:
         world.start()
         await eventually(lambda: world.grams() == 300)
         await world.stop()
-        await world.loop.close()
+        await world.close()
         await world.clock.advance(3600)
 
         await world.restart(period_seconds=60)
@@ -671,7 +687,7 @@ class TestHistory:
         await eventually(lambda: world.grams() == 300)
         await world.stop()
 
-        await world.loop.close()
+        await world.close()
 
         assert 0 == world.kube.count("apply", ARCHIVE)
 
@@ -686,7 +702,7 @@ class TestHistory:
         other.add([Point(NOON - hour, NOON, 7, PointKind.ACTUAL, "Static", None)])
         await world.loop._objects.write_archive("de", other.encode())
 
-        world.leading = True
+        world.lead()
         archive = world.loop.archive("de")
         await world.moves(11, until=lambda: archive.mean(NOON - hour) is not None)
 
@@ -712,6 +728,7 @@ async def test_stops_without_leaving_tasks(world: World, scripted: ScriptedSourc
     await eventually(lambda: len(scripted.asked) == 1)
 
     await world.stop()
+    await world.close()
 
     assert {asyncio.current_task()} == asyncio.all_tasks()
     scripted.hold.set()

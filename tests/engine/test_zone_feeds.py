@@ -97,7 +97,6 @@ class World:
             clock=self.clock,
             namespace="carbonaware-system",
             permissions=PERMISSIONS,
-            leading=lambda: True,
             on_change=lambda name: None,
             jitter=lambda: 1.0,
             backfill=timedelta(days=15),
@@ -115,6 +114,7 @@ class World:
         self.store.apply(zone_record(stored))
         self.loop = self._new_loop()
         self.task = asyncio.create_task(self.loop.run())
+        self.leading = asyncio.create_task(self.loop.lead())
         await eventually(lambda: "lab" in self.store.readings)
         await eventually(self.idle)
 
@@ -132,6 +132,7 @@ class World:
         self.store.apply(zone_record(self.kube.put(CARBON_ZONES, None, body)))
         if self.task is None:
             self.task = asyncio.create_task(self.loop.run())
+        self.leading = asyncio.create_task(self.loop.lead())
         self.loop.zone_changed("lab")
         await eventually(lambda: "lab" in self.store.readings)
         await eventually(self.idle)

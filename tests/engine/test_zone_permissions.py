@@ -69,12 +69,13 @@ async def ready_condition(
         clock=ManualClock(NOON),
         namespace=NAMESPACE,
         permissions=permissions,
-        leading=lambda: True,
         on_change=lambda _: None,
     )
     running = asyncio.create_task(loop.run())
+    leading = asyncio.create_task(loop.lead())
     await eventually(lambda: "status" in kube.stored(CARBON_ZONES, None, "de"), seconds=30)
     running.cancel()
+    leading.cancel()
     conditions = kube.stored(CARBON_ZONES, None, "de")["status"]["conditions"]
     return next(c for c in conditions if c["type"] == "Ready")
 

@@ -1,6 +1,8 @@
 """Writes that a decision calls for: the child Job, and the planner's part of a job's status."""
 
-from carbonaware_operator.api.reasons import HoldReason, ReleaseReason
+from dataclasses import replace
+
+from carbonaware_operator.api.reasons import ConditionType, HoldReason, ReleaseReason
 from carbonaware_operator.api.schema import API_VERSION, PLANNER_MANAGER
 from carbonaware_operator.cluster.kube import (
     CARBON_AWARE_JOBS,
@@ -19,6 +21,7 @@ from carbonaware_operator.store.jobs import JobRecord
 from carbonaware_operator.store.status import status_of
 
 _REFUSAL_LENGTH = 1024
+_LEAST = "the API server refuses the rest of this status; the operator's log has its words"
 
 
 class StaleJobError(Exception):
@@ -32,14 +35,15 @@ class StaleJobError(Exception):
 class RefusedError(Exception):
     """The API server refuses the child Job.
 
-    reason: the hold reason that follows; transient: it may be accepted later without a change.
+    reason: the hold reason that follows; final: the template itself is invalid, and cannot change.
+    Every other refusal may pass: a quota, a policy, a webhook or a right is somebody's to change.
     """
 
-    def __init__(self, reason: HoldReason, message: str, *, transient: bool) -> None:
+    def __init__(self, reason: HoldReason, message: str, *, final: bool) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
-        self.transient = transient
+        self.final = final
 
 
 class JobWriter:
@@ -58,6 +62,13 @@ class JobWriter:
         try:
             await self._kube.create(JOBS, record.namespace, body, dry_run=True)
         except ApiError as error:
+            if _template_is_invalid(error):
+                words = f"`jobTemplate` is not a valid Job: {_words(error)}"
+                raise RefusedError(
+                    HoldReason.INVALID_WORKLOAD,
+                    words + "; create the job again, corrected",
+                    final=True,
+                ) from error
             # A full quota says nothing of the workload: it may have room at the release.
             if error.status not in (403, 409):
                 raise _refusal(error) from error
@@ -113,6 +124,19 @@ class JobWriter:
                 raise StaleJobError(await self.read(record)) from error
             raise
 
+    async def write_least(self, record: JobRecord, progress: Progress) -> Object:
+        """Write the smallest truth: which workload there is, and the one condition that says most.
+
+        For a status that the API server refuses: without it a job would run a second time.
+        """
+        told = [c for c in progress.conditions if c.type is not ConditionType.SIGNAL_FRESH]
+        least = Progress(
+            generation=progress.generation,
+            workload=progress.workload,
+            conditions=tuple(replace(c, message=_LEAST) for c in told[-1:]),
+        )
+        return await self.write(record, least)
+
     async def read(self, record: JobRecord) -> Object | None:
         """The job as the API server has it; None when it is gone."""
         try:
@@ -153,7 +177,7 @@ class JobWriter:
         message = f"a Job {record.name!r} exists that is not this CarbonAwareJob's: delete it"
         if existing is None or existing["metadata"].get("deletionTimestamp"):
             message = f"an earlier Job {record.name!r} is still being deleted"
-        raise RefusedError(HoldReason.NAME_TAKEN, message, transient=True)
+        raise RefusedError(HoldReason.NAME_TAKEN, message, final=False)
 
     async def _named(self, namespace: str, name: str) -> Object | None:
         try:
@@ -165,24 +189,41 @@ class JobWriter:
 
 
 def _forbids_release(live: Object) -> bool:
+    status = live.get("status") or {}
     return bool(
         live["metadata"].get("deletionTimestamp")
         or live["spec"].get("suspend")
-        or (live.get("status") or {}).get("workload")
+        or status.get("workload")
+        or any(_ends(condition) for condition in status.get("conditions") or [])
     )
+
+
+def _ends(condition: Object) -> bool:
+    kind = condition["type"]
+    return kind in (ConditionType.COMPLETE, ConditionType.FAILED) and condition["status"] == "True"
+
+
+def _template_is_invalid(error: ApiError) -> bool:
+    """Whether a dry run was refused for what the template says, and not by somebody's policy.
+
+    Validation names the fields that are wrong; a policy or a webhook gives none, whatever its code.
+    """
+    if error.status == 400:
+        return "strict decoding error" in error.message
+    fields = error.causes
+    named = bool(fields) and all(field.startswith(("spec", "metadata")) for field in fields)
+    return error.status == 422 and error.reason == "Invalid" and named
 
 
 def _refusal(error: ApiError) -> Exception:
     """What a refused creation means for the job."""
-    if error.retryable:
+    if error.retryable or error.status in (401, 409):
         return error
-    words = error.message[:_REFUSAL_LENGTH]  # the API server echoes what it refuses, however long
-    if error.status == 403:
-        quota = "exceeded quota" in error.message
-        reason = HoldReason.QUOTA_EXCEEDED if quota else HoldReason.INVALID_WORKLOAD
-        return RefusedError(reason, f"the API server refuses: {words}", transient=True)
-    return RefusedError(
-        HoldReason.INVALID_WORKLOAD,
-        f"`jobTemplate` is not a valid Job: {words}; create the job again, corrected",
-        transient=False,
-    )
+    if error.status == 403 and "exceeded quota" in error.message:
+        return RefusedError(HoldReason.QUOTA_EXCEEDED, _words(error), final=False)
+    message = f"the API server refuses the Job: {_words(error)}"
+    return RefusedError(HoldReason.INVALID_WORKLOAD, message, final=False)
+
+
+def _words(error: ApiError) -> str:
+    return error.message[:_REFUSAL_LENGTH]  # the API server echoes what it refuses, however long

@@ -6,7 +6,7 @@ importing them costs 30 MB (CoreV1Api 26 MB alone), and custom resources are unt
 
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ APPLY = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 REQUEST_TIMEOUT_SECONDS = 20.0
+WRITE_TIMEOUT_SECONDS = 10.0
 WATCH_SECONDS = 300
 """After so long the API server ends a watch; whoever still wants it lists and watches again."""
 WATCH_SILENCE_SECONDS = WATCH_SECONDS + REQUEST_TIMEOUT_SECONDS
@@ -37,13 +38,24 @@ class ApiError(Exception):
     """The API server refused a request, or did not answer (status 0).
 
     status: HTTP status; reason: the machine-readable reason; message: what the server says.
+    causes: the fields that validation refuses; retry_after: seconds to wait, 0 if it does not say.
     """
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        causes: tuple[str, ...] = (),
+        retry_after: float = 0.0,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
         self.message = message
+        self.causes = causes
+        self.retry_after = retry_after
 
     @property
     def retryable(self) -> bool:
@@ -88,10 +100,15 @@ def objects_of(resource: WorkloadResource) -> Kind:
 
 
 class KubeClient:
-    """Requests to one API server. Every method raises ApiError."""
+    """Requests to one API server. Every method raises ApiError, and nothing else."""
 
-    def __init__(self, api: ApiClient) -> None:
-        self._api = api
+    def __init__(self, api: ApiClient, may_write: Callable[[], bool] = lambda: True) -> None:
+        """may_write: asked right before every request that is none to read."""
+        self._api, self._may_write = api, may_write
+
+    def guarded(self, may_write: Callable[[], bool]) -> "KubeClient":
+        """A client of the same API server that writes only while it may."""
+        return KubeClient(self._api, may_write)
 
     async def request(
         self,
@@ -125,20 +142,17 @@ class KubeClient:
         body: Object | None,
         most: int | None = None,
     ) -> bytes:
+        seconds = REQUEST_TIMEOUT_SECONDS if method == "GET" else WRITE_TIMEOUT_SECONDS
+        limit = aiohttp.ClientTimeout(total=seconds)
         try:
-            answer = await self._send(
-                method,
-                path,
-                query,
-                headers,
-                body,
-                limit=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
-            )
+            answer = await self._send(method, path, query, headers, body, limit=limit)
             text = await (answer.read() if most is None else read_at_most(answer, most))
-        except (OSError, TimeoutError, aiohttp.ClientError) as error:
-            raise _unreachable(error) from error
+        except ApiError:
+            raise
+        except Exception as error:  # the token may not be readable, for one
+            raise _unreachable(error, seconds) from error
         if answer.status >= 400:
-            raise _refusal(answer.status, text)
+            raise _refusal(answer.status, text, answer.headers.get("Retry-After", ""))
         return text
 
     async def _send(
@@ -159,6 +173,8 @@ class KubeClient:
             body=body,
             auth_settings=["BearerToken"],
         )
+        if method != "GET" and not self._may_write():
+            raise ApiError(0, "NotLeading", "this replica does not lead any more")
         answer = await self._api.call_api(*serialized, _request_timeout=limit)
         response: aiohttp.ClientResponse = answer.response
         return response
@@ -279,8 +295,10 @@ class KubeClient:
                             event["object"].get("code", 500), json.dumps(event["object"])
                         )
                     yield event["type"], event["object"]
-        except (OSError, TimeoutError, aiohttp.ClientError) as error:
-            raise _unreachable(error) from error
+        except ApiError:
+            raise
+        except Exception as error:
+            raise _unreachable(error, WATCH_SILENCE_SECONDS) from error
 
 
 def _named(item: Object, page: Object) -> Object:
@@ -300,9 +318,9 @@ async def read_at_most(answer: aiohttp.ClientResponse, most: int) -> bytes:
     return bytes(body)
 
 
-def _unreachable(error: Exception) -> ApiError:
+def _unreachable(error: Exception, seconds: float) -> ApiError:
     # What timed out has no text of its own.
-    said = str(error) or f"no answer in {REQUEST_TIMEOUT_SECONDS:g} s"
+    said = str(error) or f"no answer in {seconds:g} s"
     return ApiError(0, "Unreachable", f"API server does not answer: {said}")
 
 
@@ -316,12 +334,20 @@ def _object(text: bytes | str) -> Object:
     return parsed
 
 
-def _refusal(status: int, text: bytes | str) -> ApiError:
+def _refusal(status: int, text: bytes | str, retry_after: str = "") -> ApiError:
+    wait = float(retry_after) if retry_after.isdecimal() else 0.0
     try:
         answer = json.loads(text)
-        return ApiError(status, answer.get("reason") or str(status), answer["message"])
+        causes = (answer.get("details") or {}).get("causes") or ()
+        return ApiError(
+            status,
+            answer.get("reason") or str(status),
+            answer["message"],
+            causes=tuple(str(cause.get("field", "")) for cause in causes),
+            retry_after=wait,
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
-        return ApiError(status, str(status), f"HTTP {status}")
+        return ApiError(status, str(status), f"HTTP {status}", retry_after=wait)
 
 
 async def connect(kubeconfig: str | None, context: str | None = None) -> ApiClient:

@@ -10,7 +10,7 @@ duration and not a look later: it may be early by one look, far less than the 5 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,6 +47,42 @@ class LeaseTimes:
     renew_deadline: float = 10.0
     retry: float = 2.0
     look: float = 0.5
+
+
+class Scope:
+    """What acts lives here: started when the Lease is gained, cancelled when it is lost."""
+
+    def __init__(self, loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]) -> None:
+        """loops: by the names of their tasks; none of them may end by itself."""
+        self._loops = loops
+        self._gained, self._lost = asyncio.Event(), asyncio.Event()
+
+    def led(self, leading: bool) -> None:
+        """Be told by the elector; each tenure has an end of its own, however short it is."""
+        if leading:
+            self._lost = asyncio.Event()
+            self._gained.set()
+        else:
+            self._gained.clear()
+            self._lost.set()
+
+    async def run(self) -> None:
+        """Serve one tenure after the other until cancelled; ends as the first of its loops does."""
+        while True:
+            await self._gained.wait()
+            await self._tenure(self._lost)
+
+    async def _tenure(self, lost: asyncio.Event) -> None:
+        acting = [asyncio.create_task(loop(), name=name) for name, loop in self._loops.items()]
+        tasks = [asyncio.create_task(lost.wait()), *acting]
+        try:
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                await task  # raises what ended a loop
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Elector:
@@ -114,8 +150,8 @@ class Elector:
             async with asyncio.timeout(self._times.renew_deadline / 2):
                 if await self._acquire_or_renew():
                     self._renewed = asked
-        except (ApiError, TimeoutError) as error:
-            log.warning("lease not renewed", extra={"error": str(error)})
+        except Exception as error:  # noqa: BLE001 - whatever it is, the lease is not renewed
+            log.warning("lease not renewed", extra={"error": str(error) or type(error).__name__})
 
     def _announce(self) -> None:
         if self.leading != self._announced:

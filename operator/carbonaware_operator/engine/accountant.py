@@ -124,7 +124,7 @@ class _Tenure:
 
 
 class Accountant:
-    """Keeps the accounts while this replica leads."""
+    """Keeps the accounts."""
 
     def __init__(
         self,
@@ -138,21 +138,18 @@ class Accountant:
         clock: Clock,
         period_seconds: int,
         interval_seconds: float,
-        leading: Callable[[], bool],
     ) -> None:
         self._jobs, self._zones, self._archive_of = jobs, zones, archive_of
         self._agents, self._ledgers, self._metrics = agents, ledgers, metrics
-        self._clock, self._leading = clock, leading
+        self._clock = clock
         self._period_seconds, self._interval_seconds = period_seconds, interval_seconds
         self._tenure: _Tenure | None = None
 
     async def run(self) -> None:
-        """Account until cancelled."""
+        """Account until cancelled: what the scope of the lease holds."""
+        self._tenure = None
         while True:
-            if self._leading():
-                await self.account_once()
-            else:
-                self._tenure = None
+            await self.account_once()
             await self._clock.sleep(self._interval_seconds)
 
     async def account_once(self) -> None:
@@ -165,8 +162,6 @@ class Accountant:
         asked_from = await self._asked_from(tenure, list(jobs.values()))
         scrapes = await self._ask(tenure, asked_from, owners.keys())
         samples = _by_job(scrapes, owners)
-        if not self._leading():
-            return
         waiting = iter(jobs.values())
         kept = await asyncio.gather(
             *(self._keep(tenure, waiting, samples) for _ in range(WRITES_IN_FLIGHT))

@@ -38,3 +38,17 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait; zero or less only yields to the event loop."""
         await asyncio.sleep(max(0.0, seconds))
+
+
+async def woken(clock: Clock, wake: asyncio.Event, seconds: float | None = None) -> None:
+    """Wait until an event is set, or for so many seconds."""
+    if seconds is None:
+        await wake.wait()
+        return
+    waiting = asyncio.ensure_future(wake.wait())
+    sleeping = asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait({waiting, sleeping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+        sleeping.cancel()

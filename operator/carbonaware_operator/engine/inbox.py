@@ -23,14 +23,23 @@ class StoreInbox:
         *,
         touch: Callable[[str], None],
         zone_changed: Callable[[str], None],
+        forgotten: Callable[[str], None],
+        room: Callable[[str], None],
     ) -> None:
+        """Wire the inbox.
+
+        touch, forgotten: told the uid of a job that changed, or is gone; zone_changed: the name of
+        a zone; room: the namespace in which a child Job has ended or was deleted.
+        """
         self._jobs, self._zones = jobs, zones
         self._touch, self._zone_changed = touch, zone_changed
+        self._forgotten, self._room = forgotten, room
 
     def job(self, body: Object, *, deleted: bool) -> None:
         """A CarbonAwareJob was seen, changed or deleted."""
         if deleted:
             self._jobs.forget(body["metadata"]["uid"])
+            self._forgotten(body["metadata"]["uid"])
             return
         try:
             record = self._jobs.apply(body)
@@ -50,6 +59,9 @@ class StoreInbox:
             return
         if parent:
             self._touch(parent)
+        record = self._jobs.records.get(parent or "")
+        if record and (deleted or (record.child and record.child.ending)):
+            self._room(record.namespace)
 
     def zone(self, body: Object, *, deleted: bool) -> None:
         """A CarbonZone was seen, changed or deleted."""

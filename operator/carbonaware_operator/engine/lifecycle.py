@@ -1,16 +1,20 @@
 """The operator's life: in which order its parts start, and stop.
 
 Health and metrics come first, so that probes have an answer while the rest waits for the CRDs.
-The store is filled before kopf starts: from then on what is not in it does not exist. At SIGTERM no
-new decision is taken, writes in flight end, the lease is given back, and the feed stops last.
+The store is filled before kopf starts: from then on what is not in it does not exist. What acts
+lives in the scope of the lease. At SIGTERM nothing more is begun, writes in flight end, the lease
+is given back, and the feed stops last.
 """
 
 import asyncio
 import logging
 import signal
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from kubernetes.aio.client import ApiClient
@@ -23,7 +27,7 @@ from carbonaware_operator.cluster.events import Recorder
 from carbonaware_operator.cluster.feed import run_feed
 from carbonaware_operator.cluster.jobs import JobWriter
 from carbonaware_operator.cluster.kube import ApiError, KubeClient, connect
-from carbonaware_operator.cluster.lease import Elector
+from carbonaware_operator.cluster.lease import Elector, Scope
 from carbonaware_operator.cluster.ledgers import LedgerWriter
 from carbonaware_operator.cluster.sweep import fill, sweep
 from carbonaware_operator.engine.accountant import Accountant
@@ -34,6 +38,7 @@ from carbonaware_operator.engine.inbox import StoreInbox
 from carbonaware_operator.engine.planner import Planner
 from carbonaware_operator.engine.prices import PricesLoop
 from carbonaware_operator.engine.signals import SignalsLoop
+from carbonaware_operator.engine.workqueue import Backoff, WorkQueue
 from carbonaware_operator.grid.egress import Egress
 from carbonaware_operator.grid.sources import Permissions
 from carbonaware_operator.planning.job import ScheduleDefaults
@@ -46,7 +51,7 @@ from carbonaware_operator.telemetry.server import Readiness, serve
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0
-RETRY_SECONDS = 2.0
+START = Backoff(2.0, 2.0)
 
 
 @dataclass(slots=True)
@@ -62,6 +67,7 @@ class Operator:
     zones: ZoneStore = field(default_factory=ZoneStore)
     metrics: OperatorMetrics = field(init=False)
     elector: Elector = field(init=False)
+    scope: Scope = field(init=False)
     planner: Planner = field(init=False)
     signals: SignalsLoop = field(init=False)
     prices: PricesLoop = field(init=False)
@@ -78,20 +84,33 @@ class Operator:
         self.metrics = OperatorMetrics(
             self.jobs, self.zones, version("carbonaware"), self.clock.now
         )
+        self.scope = Scope(
+            {
+                "planner": lambda: self.planner.run(),
+                "accountant": lambda: self.accountant.run(),
+                "archives": lambda: self.signals.lead(),
+            }
+        )
         self.elector = self._elector()
         self.metrics.led_by(self._leading)
-        self.planner = self._planner()
-        self.signals = self._signals()
+        acting = self.kube.guarded(self._leading)
+        self.planner = self._planner(acting)
+        self.signals = self._signals(acting)
         self.prices = PricesLoop(
             zones=self.zones, clock=self.clock, egress=self._permissions().egress
         )
         self.forecasts = ForecastsLoop(
             histories=self.signals, clock=self.clock, prices=self.prices.past
         )
-        self.accountant = self._accountant()
+        self.accountant = self._accountant(acting)
         self.guards = GuardCheck(kube=self.kube, zones=self.zones, metrics=self.metrics)
         self.inbox = StoreInbox(
-            self.jobs, self.zones, touch=self.planner.touch, zone_changed=self._zone_changed
+            self.jobs,
+            self.zones,
+            touch=self.planner.touch,
+            zone_changed=self._zone_changed,
+            forgotten=self.planner.forget,
+            room=self.planner.room,
         )
 
     def _leading(self) -> bool:
@@ -105,29 +124,26 @@ class Operator:
         self.metrics.grid_updated(name)
         self.planner.outlook_changed(name)
 
-    def _led(self, leading: bool) -> None:
-        if leading:
-            self.planner.touch_all()
-
     def _elector(self) -> Elector:
         return Elector(
             self.kube,
             self.clock,
             namespace=self.settings.namespace,
             name=self.settings.lease_name,
-            identity=self.settings.identity,
-            on_change=self._led,
+            # Two processes of one name, such as a container and its successor, must not both lead.
+            identity=f"{self.settings.identity}_{token_hex(4)}",
+            on_change=self.scope.led,
         )
 
-    def _planner(self) -> Planner:
+    def _planner(self, kube: KubeClient) -> Planner:
         return Planner(
             jobs=self.jobs,
             zones=self.zones,
-            writer=JobWriter(self.kube),
-            recorder=Recorder(self.kube, self.settings.identity),
+            writer=JobWriter(kube),
+            recorder=Recorder(kube, self.settings.identity),
             metrics=self.metrics,
             clock=self.clock,
-            leading=self._leading,
+            releases_per_second=self.settings.releases_per_second,
         )
 
     def _permissions(self) -> Permissions:
@@ -137,20 +153,19 @@ class Operator:
         )
         return Permissions(egress, settings.recordings_folder)
 
-    def _signals(self) -> SignalsLoop:
+    def _signals(self, kube: KubeClient) -> SignalsLoop:
         return SignalsLoop(
             zones=self.zones,
-            kube=self.kube,
+            kube=kube,
             clock=self.clock,
             namespace=self.settings.namespace,
             permissions=self._permissions(),
             period_seconds=self.settings.accounting_period_seconds,
-            leading=self._leading,
             on_change=self._outlook_changed,
             observe=self.metrics.provider_asked,
         )
 
-    def _accountant(self) -> Accountant:
+    def _accountant(self, kube: KubeClient) -> Accountant:
         return Accountant(
             jobs=self.jobs,
             zones=self.zones,
@@ -160,13 +175,12 @@ class Operator:
                 service=self.settings.agent_service,
                 urls=self.settings.agent_urls,
             ),
-            ledgers=LedgerWriter(self.kube),
+            ledgers=LedgerWriter(kube),
             archive_of=self.signals.archive,
             metrics=self.metrics,
             clock=self.clock,
             period_seconds=self.settings.accounting_period_seconds,
             interval_seconds=self.settings.accounting_interval_seconds,
-            leading=self._leading,
         )
 
 
@@ -229,11 +243,10 @@ async def _live(operator: Operator) -> int:
     feed = asyncio.create_task(_feed(operator, feed_stop, feed_ready), name="feed")
     loops = {
         "elector": operator.elector.run(),
-        "planner": operator.planner.run(),
+        "scope": operator.scope.run(),
         "signals": operator.signals.run(),
         "prices": operator.prices.run(),
         "forecasts": operator.forecasts.run(),
-        "accountant": operator.accountant.run(),
         "sweep": _sweep_for_ever(operator),
     }
     tasks = [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
@@ -269,21 +282,25 @@ async def _start(operator: Operator) -> None:
     """Wait for the CRDs and fill the store, however long the API server takes."""
     for name in CRD_NAMES:
         operator.readiness.waiting_for = f"waiting for the CRD {name}: apply crds/"
-        await _persistently(lambda name=name: established(operator.kube, name), name)
+        await _persistently(operator.clock, partial(established, operator.kube, name), name)
     await operator.guards.check()
     operator.readiness.waiting_for = "listing objects"
-    await _persistently(lambda: _filled(operator), "objects")
+    await _persistently(operator.clock, partial(_filled, operator), "objects")
 
 
-async def _persistently(attempt: Any, subject: str) -> None:
+async def _persistently(clock: Clock, attempt: Callable[[], Awaitable[bool]], subject: str) -> None:
+    queue: WorkQueue[str] = WorkQueue(clock)
+    queue.add(subject)
     while True:
+        await queue.get()
         try:
             if await attempt():
                 return
             log.info("waiting", extra={"for": subject})
         except ApiError as error:
             log.warning("waiting", extra={"for": subject, "error": error.message})
-        await asyncio.sleep(RETRY_SECONDS)
+        queue.add_rate_limited(subject, START)
+        queue.done(subject)
 
 
 async def _filled(operator: Operator) -> bool:
@@ -311,13 +328,14 @@ async def _shut_down(
     operator: Operator, tasks: list[asyncio.Task[Any]], feed_stop: asyncio.Event
 ) -> int:
     operator.readiness.waiting_for = "shutting down"
-    *loops, feed = tasks
+    elector, scope, *loops, feed = tasks
     failed = [t for t in tasks if t.done() and not t.cancelled() and t.exception()]
     for task in failed:
         log.error("loop failed", exc_info=task.exception(), extra={"loop": task.get_name()})
     await _cancelled(loops)
     await operator.planner.drain(DRAIN_SECONDS)
     await operator.signals.close()
+    await _cancelled([scope, elector])
     await operator.elector.release()
     feed_stop.set()
     await asyncio.wait({feed}, timeout=DRAIN_SECONDS)

@@ -1,61 +1,61 @@
-"""The planner: one task that decides on every job whose facts or whose hour have changed.
+"""The planner: decides on every job whose facts or whose hour have changed, and has it carried out.
 
-Woken by changes (feed, signals, its own writes) and by the next boundary of a heap. A pass decides
-in memory; what a decision calls for is done by short tasks, one per job at a time, so that a slow
-API server delays writes and never a decision. Nothing is acted on unless this replica leads.
+Two tasks, which live as long as this replica leads. One takes keys from the work queue, decides in
+memory, and puts each job where its next action is: among the releases, among the writes, or
+nowhere. The other takes jobs from there, in the order of release, and has as many acted on at once
+as slots are. What is to be done is decided anew then: grid, spec and clock may have changed since.
+A slow API server therefore delays writes and never a decision, and nothing is kept but uids.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, assert_never
+from random import SystemRandom
+from typing import NamedTuple
 
-from carbonaware_operator.api.reasons import ConditionType, EndReason
-from carbonaware_operator.cluster.events import Recorder, event_reason, transitions
+from carbonaware_operator.api.reasons import HoldReason, ReleaseReason
+from carbonaware_operator.cluster.events import Recorder
 from carbonaware_operator.cluster.jobs import JobWriter, RefusedError, StaleJobError
 from carbonaware_operator.cluster.kube import ApiError, Object
-from carbonaware_operator.engine.clock import Clock
+from carbonaware_operator.engine.actions import Actions, Step
+from carbonaware_operator.engine.clock import Clock, woken
+from carbonaware_operator.engine.workqueue import ERRORS, Backoff, WorkQueue
 from carbonaware_operator.planning.decide import latest_start
-from carbonaware_operator.planning.decision import (
-    Continue,
-    Decision,
-    Fail,
-    Hold,
-    Release,
-    Resume,
-    Suspend,
-)
+from carbonaware_operator.planning.decision import Continue, Hold, Release
 from carbonaware_operator.planning.job import Blocked
-from carbonaware_operator.planning.observed import Cause
-from carbonaware_operator.planning.order import release_key
-from carbonaware_operator.planning.progress import Moment, Progress, advance
+from carbonaware_operator.planning.observed import Workload
+from carbonaware_operator.planning.progress import Moment, advance
+from carbonaware_operator.planning.release_queue import Candidate, ReleaseQueue
 from carbonaware_operator.quantities.instants import Instant
-from carbonaware_operator.store.boundaries import Boundaries
-from carbonaware_operator.store.jobs import JobRecord, JobStore, Unkept
+from carbonaware_operator.store.jobs import JobRecord, JobStore
 from carbonaware_operator.store.zones import ZoneStore
 from carbonaware_operator.telemetry.metrics import OperatorMetrics
 
 log = logging.getLogger(__name__)
 
-RECORDS_PER_SLICE = 500
-"""A pass yields to the event loop after so many records: probes and the lease stay punctual."""
+SLICE_SECONDS = 0.01
+"""Deciding yields to the event loop after so long: probes and the lease stay punctual."""
 
-WRITES_IN_FLIGHT = 16
-RETRY_FIRST = timedelta(seconds=1)
-RETRY_LAST = timedelta(seconds=60)
-REFUSAL_RETRY = timedelta(seconds=30)
+SLOTS = 32
+WRITES_EACH = 8
+"""One turn in so many is a write's while releases wait, so that no status waits for ever."""
+
+REFUSALS = Backoff(60.0, 600.0)
+CONFLICTS = Backoff(0.1, 10.0)
 ACCOUNT_PATIENCE = timedelta(minutes=15)
 """A finished job outlives its time to live for so long at most, while its energy is not settled."""
 
+_INSISTENT = (ReleaseReason.DEADLINE_REACHED, ReleaseReason.RELEASED_BY_USER)
+_RANDOM = SystemRandom()
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A decision on one job and the progress that follows from it."""
 
-    decision: Decision
-    progress: Progress
+class Namespace(NamedTuple):
+    """The key under which a full namespace is looked at again."""
+
+    name: str
 
 
 class Planner:
@@ -70,23 +70,36 @@ class Planner:
         recorder: Recorder,
         metrics: OperatorMetrics,
         clock: Clock,
-        leading: Callable[[], bool],
+        releases_per_second: float = 0.0,
+        jitter: Callable[[], float] = _RANDOM.random,
     ) -> None:
-        self._jobs, self._zones = jobs, zones
-        self._writer, self._recorder, self._metrics = writer, recorder, metrics
-        self._clock, self._leading = clock, leading
-        self._dirty: set[str] = set()
-        self._busy: dict[str, asyncio.Task[None]] = {}
-        self._again: set[str] = set()  # changed while busy
-        self._failures: dict[str, int] = {}
-        self._boundaries = Boundaries()
-        self._wake = asyncio.Event()
-        self._slots = asyncio.Semaphore(WRITES_IN_FLIGHT)
+        """Wire the planner.
+
+        releases_per_second: 0 for no limit; jitter: from 0 to 1, spreads attempts after errors.
+        """
+        self._jobs, self._zones, self._metrics, self._clock = jobs, zones, metrics, clock
+        self._actions = Actions(
+            jobs=jobs, writer=writer, recorder=recorder, metrics=metrics, clock=clock
+        )
+        self._releases_per_second, self._jitter = releases_per_second, jitter
+        self._unnoted: dict[str, Workload] = {}  # children that no status tells of yet
+        self._running = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._queue: WorkQueue[str | Namespace] = WorkQueue(self._clock, self._jitter)
+        self._releases = ReleaseQueue(self._releases_per_second)
+        self._writes: OrderedDict[str, None] = OrderedDict()
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(SLOTS)
+        self._turn, self._turns = asyncio.Event(), 0
+        self._paused_until = 0.0  # on the monotonic clock
 
     def touch(self, *uids: str) -> None:
-        """These jobs may have to be decided on anew."""
-        self._dirty.update(uids)
-        self._wake.set()
+        """These jobs may have to be decided on anew; kept only while this replica leads."""
+        if self._running:
+            for uid in uids:
+                self._queue.add(uid)
 
     def zone_changed(self, zone_name: str) -> None:
         """A zone came or went, or is asked elsewhere."""
@@ -100,82 +113,119 @@ class Planner:
         """Decide on everything: at the start, and as the safety net of the sweep."""
         self.touch(*self._jobs.records)
 
+    def room(self, namespace: str) -> None:
+        """A child Job has ended or was deleted: a full namespace may have room."""
+        if self._releases.is_full(namespace):
+            self._queue.add(Namespace(namespace))
+
+    def forget(self, uid: str) -> None:
+        """A job is gone: nothing of it remains."""
+        self._unnoted.pop(uid, None)
+        self._writes.pop(uid, None)
+        self._queue.forget(uid)
+        self._let_try(self._releases.withdraw(uid))
+
+    def kept(self) -> int:
+        """How many entries of any sort are kept of jobs and namespaces."""
+        lanes = len(self._unnoted) + len(self._writes) + self._releases.kept()
+        return lanes + self._queue.kept()
+
     async def run(self) -> None:
-        """Plan until cancelled."""
-        while True:
-            await self._sleep_until_due()
-            if not self._leading():
-                # Dirty records wait: on gaining the lease everything is touched anyway.
-                await self._clock.sleep(0.1)
-                continue
-            with self._metrics.pass_seconds.time():
-                await self.plan_once()
-            self._metrics.queue_depth.set(len(self._dirty) + len(self._busy))
+        """Plan until cancelled: what the scope of the lease holds."""
+        self._begin()
+        self._running = True
+        self.touch_all()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._decide())
+                tasks.create_task(self._take_turns(tasks))
+        finally:
+            self._running = False
+            self._begin()
 
     async def drain(self, seconds: float) -> None:
-        """Let writes in flight end, for so long at most; cancel the rest."""
-        tasks = list(self._busy.values())
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=seconds)
-            for task in late:
-                task.cancel()
-
-    async def plan_once(self) -> None:
-        """One pass over what is dirty or due."""
-        self._wake.clear()
-        now = self._clock.now()
-        due = self._dirty | set(self._boundaries.pop_due(now))
-        self._dirty = set()
-        records = [r for uid in due if (r := self._jobs.records.get(uid)) is not None]
-        records.sort(key=lambda r: release_key(r.schedule.deadline, r.created, r.uid))
-        for index, record in enumerate(records, start=1):
-            self._consider(record, now)
-            if index % RECORDS_PER_SLICE == 0:
-                await self._clock.sleep(0)
+        """Start nothing more, and let what is in flight end, for so long at most."""
+        self._running = False
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=seconds)
 
     def step(self, record: JobRecord, now: Instant) -> Step:
         """Decide on one unfinished job and derive its progress."""
+        self._remember_child(record)
         outlook = self._zones.outlooks.get(record.zone_name or "")
         job, child = record.planned(), record.child
         decision = record.decide(outlook, now)
         moment = Moment(now.replace(microsecond=0), record.created, record.generation)
         return Step(decision, advance(record.progress, job, child, decision, outlook, moment))
 
-    async def _sleep_until_due(self) -> None:
-        boundary = self._boundaries.next()
-        if self._dirty:
-            return
-        if boundary is None:
-            await self._wake.wait()
-            return
-        seconds = (boundary - self._clock.now()).total_seconds()
-        waiting = asyncio.ensure_future(self._wake.wait())
-        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        try:
-            await asyncio.wait({waiting, sleeping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-            sleeping.cancel()
+    def _remember_child(self, record: JobRecord) -> None:
+        """A job whose child is gone has run, also if no status could ever be written of it."""
+        if record.progress.workload:
+            self._unnoted.pop(record.uid, None)
+        elif record.child:
+            self._unnoted[record.uid] = record.child.workload
+        elif (known := self._unnoted.get(record.uid)) is not None:
+            record.progress = replace(record.progress, workload=known)
 
-    def _consider(self, record: JobRecord, now: Instant) -> None:
-        if record.deleting:
+    async def _decide(self) -> None:
+        while True:
+            await self._take(await self._queue.get())
+            self._metrics.queue_depth.set(
+                len(self._queue) + len(self._writes) + len(self._releases) + len(self._in_flight)
+            )
+
+    async def _take(self, key: str | Namespace) -> None:
+        """One pass over all keys that are ready."""
+        with self._metrics.pass_seconds.time():
+            begun = self._clock.monotonic()
+            while True:
+                self._consider(key)
+                self._queue.done(key)
+                if not len(self._queue):
+                    return
+                if self._clock.monotonic() - begun > SLICE_SECONDS:
+                    await self._clock.sleep(0)
+                    begun = self._clock.monotonic()
+                key = await self._queue.get()
+
+    def _consider(self, key: str | Namespace) -> None:
+        if isinstance(key, Namespace):
+            self._reopen(key)
             return
-        if record.uid in self._busy:
-            self._again.add(record.uid)
+        record = self._jobs.records.get(key)
+        if record is None or record.deleting:
+            self.forget(key)
             return
+        try:
+            self._place(record, self._clock.now())
+        except Exception:
+            log.exception("job not decided on", extra={"job_uid": key})
+            self._queue.add_rate_limited(key)
+
+    def _place(self, record: JobRecord, now: Instant) -> None:
+        """Put a job where its next action is, and note when to look at it again."""
         if record.progress.ended:
-            self._expire(record, now)
+            due = self._expiry(record)
+            self._queue.add_at(record.uid, due if due and due > now else None)
+            self._place_write(record.uid, wanted=due is not None and due <= now)
             return
         if record.child is None and self._awaits_first_outlook(record):
             last = latest_start(record.schedule, now)
             if now < last:
-                self._boundaries.set(record.uid, last)
+                self._queue.add_at(record.uid, last)
                 return
         step = self.step(record, now)
-        if isinstance(step.decision, Hold):
-            self._boundaries.set(record.uid, step.decision.review)
-        if self._calls_for_action(record, step):
-            self._start(record, self._act(record, step))
+        held = step.decision if isinstance(step.decision, Hold) else None
+        self._queue.add_at(record.uid, held.review if held else None)
+        if isinstance(step.decision, Release) and record.child is None:
+            self._place_write(record.uid, wanted=False)
+            self._offer(record, step.decision, now)
+            return
+        if not (held and held.reason is HoldReason.QUOTA_EXCEEDED):
+            self._withdraw(record)
+        if held and record.blocked and record.blocked.retry and record.blocked.retry <= now:
+            record.workload_checked = False  # the refusal has lapsed, and time has not come
+        self._place_write(record.uid, wanted=self._calls_for_action(record, step))
 
     def _awaits_first_outlook(self, record: JobRecord) -> bool:
         """The zone exists and has not been asked yet: soon it has an outlook, if a missing one."""
@@ -183,170 +233,206 @@ class Planner:
         return zone in self._zones.records and zone not in self._zones.outlooks
 
     def _calls_for_action(self, record: JobRecord, step: Step) -> bool:
-        if record.calls_for_write(step.progress):
-            return True
-        match step.decision:
-            case Release() | Suspend() | Resume() | Fail():
-                return True
-            case Hold():
-                return record.child is None and not record.workload_checked
-            case Continue():
-                return False
-            case _:
-                assert_never(step.decision)
+        if isinstance(step.decision, Hold):
+            unchecked = record.child is None and not record.workload_checked
+            return unchecked or record.calls_for_write(step.progress)
+        return not isinstance(step.decision, Continue) or record.calls_for_write(step.progress)
 
-    def _expire(self, record: JobRecord, now: Instant) -> None:
-        """Delete a finished job at the end of its time to live."""
+    def _expiry(self, record: JobRecord) -> Instant | None:
+        """When to delete a finished job: at the end of its time to live."""
         if record.ttl is None or record.progress.finished is None:
-            return
+            return None
         due = record.progress.finished + record.ttl
-        if not record.accounted_for:
-            due = max(due, record.progress.finished + ACCOUNT_PATIENCE)
-        if now < due:
-            self._boundaries.set(record.uid, due)
+        if record.accounted_for:
+            return due
+        return max(due, record.progress.finished + ACCOUNT_PATIENCE)
+
+    def _place_write(self, uid: str, *, wanted: bool) -> None:
+        if wanted:
+            self._writes[uid] = None
+            self._turn.set()
         else:
-            self._start(record, self._guarded(record, self._writer.delete(record)))
+            self._writes.pop(uid, None)
 
-    def _start(self, record: JobRecord, action: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(action)
-        self._busy[record.uid] = task
-        task.add_done_callback(lambda ended: self._done(record.uid, ended))
+    def _offer(self, record: JobRecord, decision: Release, now: Instant) -> None:
+        if self._releases.offer(_candidate(record), insists=decision.reason in _INSISTENT):
+            self._turn.set()
+        else:
+            self._wait_for_room(record, now)
 
-    def _done(self, uid: str, task: asyncio.Task[None]) -> None:
-        self._busy.pop(uid, None)
-        if not task.cancelled() and (error := task.exception()):
-            # A defect, or an answer of an odd shape; the sweep's pass over all jobs tries again.
-            log.error("action failed", exc_info=error, extra={"job_uid": uid})
-        if uid in self._again:
-            self._again.discard(uid)
-            self.touch(uid)
+    def _withdraw(self, record: JobRecord) -> None:
+        self._let_try(self._releases.withdraw(record.uid))
+        if record.blocked and record.blocked.reason is HoldReason.QUOTA_EXCEEDED:
+            record.blocked = None
 
-    async def _act(self, record: JobRecord, step: Step) -> None:
-        await self._guarded(record, self._carry_out(record, step))
+    def _let_try(self, uids: list[str]) -> None:
+        """These jobs need not wait for room in their namespace any longer."""
+        for uid in uids:
+            if (record := self._jobs.records.get(uid)) is not None:
+                record.blocked = None
+            self._queue.add(uid)
 
-    async def _guarded(self, record: JobRecord, action: Coroutine[Any, Any, None]) -> None:
-        """Run one action in a slot; whatever goes wrong concerns this job alone."""
-        async with self._slots:
-            if not self._leading():
-                action.close()
-                self.touch(record.uid)  # decided on anew if this replica leads again
-                return
-            try:
-                await action
-            except StaleJobError as stale:
-                self._take_in(record, stale.live)
-            except RefusedError as refusal:
-                self._block(record, refusal)
-            except ApiError as error:
-                self._retry(record, error)
-            else:
-                self._failures.pop(record.uid, None)
+    def _reopen(self, namespace: Namespace) -> None:
+        self._let_try(self._releases.reopened(namespace.name))
+        if self._releases.is_full(namespace.name):
+            self._queue.add_rate_limited(namespace, REFUSALS)
+        else:
+            self._queue.forget(namespace)
 
-    async def _carry_out(self, record: JobRecord, step: Step) -> None:
-        match step.decision:
-            case Release(reason) if record.child is None:
-                child = await self._written("jobs", self._writer.release(record, reason))
-                self._jobs.apply_child(child)
-                self.touch(record.uid)
-                return
-            case Suspend() if record.child:
-                now = self._clock.now()
-                patch = self._writer.suspend(record, record.child, Cause.USER, now)
-                await self._patched(record, patch)
-                return
-            case Resume() if record.child:
-                await self._patched(record, self._writer.resume(record, record.child))
-                return
-            case Hold() if record.child is None and not record.workload_checked:
-                await self._writer.check(record)
-                record.workload_checked = True
-            case Fail(EndReason.WORKLOAD_DELETED):
-                found = await self._writer.find_child(record)
-                if found and found["metadata"]["uid"] in record.owner_uids:
-                    self._jobs.apply_child(found)
-                    self.touch(record.uid)
-                    return
-        if record.calls_for_write(step.progress):
-            await self._write(record, step.progress)
+    def _wait_for_room(self, record: JobRecord, now: Instant) -> None:
+        """A job waits for its namespace, but is tried once more at its latest start."""
+        last = latest_start(record.schedule, now)
+        message = "a ResourceQuota of the namespace has no room for the Job"
+        retry = last if now < last else None
+        record.blocked = Blocked(HoldReason.QUOTA_EXCEEDED, message, retry)
+        self._queue.add(record.uid)
 
-    async def _patched(self, record: JobRecord, patch: Coroutine[Any, Any, Object]) -> None:
-        self._jobs.apply_child(await self._written("jobs", patch))
-        self.touch(record.uid)
+    async def _take_turns(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            await self._slots.acquire()
+            uid, admitted = await self._next_turn()
+            task = tasks.create_task(self._act(uid, admitted=admitted))
+            self._in_flight.add(task)
+            task.add_done_callback(self._in_flight.discard)
 
-    async def _write(self, record: JobRecord, progress: Progress) -> None:
-        before = record.progress
-        body = await self._written("carbonawarejobs", self._writer.write(record, progress))
-        shown = self._jobs.apply(body)
-        if shown is None:
-            return  # deleted meanwhile
-        given_back = shown.resource_version == body["metadata"]["resourceVersion"]
-        if given_back and shown.progress != progress:
-            # To write it again would change nothing, at the speed of the API server.
-            shown.unkept = Unkept(progress, shown.progress)
-            log.warning(
-                "another field manager keeps part of the status; take it back there",
-                extra={"namespace": record.namespace, "job_name": record.name},
-            )
-        self.touch(record.uid)
-        self._count_release(record.namespace, before, progress)
-        for condition in transitions(before, progress):
-            log.info(
-                "job " + event_reason(condition)[0].lower(),
-                extra={
-                    "namespace": record.namespace,
-                    "job_name": record.name,
-                    "reason": str(condition.reason),
-                },
-            )
-            await self._recorder.record(record, condition, self._clock.now())
+    async def _next_turn(self) -> tuple[str, bool]:
+        """Who is acted on next, and whether it may start; waits until there is one."""
+        while True:
+            now = self._clock.monotonic()
+            if self._running and now >= self._paused_until:
+                admitted = self._next_release(now)
+                uid = admitted or self._next_write()
+                if uid is not None:
+                    if self._queue.claim(uid):
+                        return uid, admitted is not None
+                    continue  # it is acted on, and decided on anew afterwards
+            self._turn.clear()
+            ready = self._releases.ready_at(now)
+            due = max(self._paused_until, ready or 0.0)
+            waits = ready is not None or bool(self._writes)
+            await woken(self._clock, self._turn, due - now if waits and due > now else None)
 
-    def _count_release(self, namespace: str, before: Progress, progress: Progress) -> None:
-        released = progress.condition(ConditionType.RELEASED)
-        if before.released or not released or progress.held_seconds is None:
+    def _next_release(self, now: float) -> str | None:
+        self._turns += 1
+        if self._writes and self._turns % WRITES_EACH == 0:
+            return None
+        return self._releases.pop(now)
+
+    def _next_write(self) -> str | None:
+        return self._writes.popitem(last=False)[0] if self._writes else None
+
+    async def _act(self, uid: str, *, admitted: bool) -> None:
+        """Do what one job needs now; whatever goes wrong concerns this job alone."""
+        try:
+            await self._attempt(uid, admitted=admitted)
+        except Exception:
+            # A defect, or an answer of an odd shape: it must not cost the job its deadline.
+            log.exception("action failed", extra={"job_uid": uid})
+            self._queue.add_rate_limited(uid)
+        finally:
+            self._queue.done(uid)
+            self._slots.release()
+
+    async def _attempt(self, uid: str, *, admitted: bool) -> None:
+        record = self._jobs.records.get(uid)
+        if record is None or record.deleting:
             return
-        # One that is suspended as soon as it starts says so, and not why it was let start.
-        reason = released.reason if released.status else "Unknown"
-        self._metrics.released(namespace, progress.zone_name or "", reason, progress.held_seconds)
+        try:
+            await self._carry_out(record, admitted=admitted)
+        except StaleJobError as stale:
+            self._take_in(record, stale.live)
+        except ApiError as error:
+            self._retry(record, error)
 
-    async def _written(self, kind: str, write: Coroutine[Any, Any, Object]) -> Object:
-        """Count and time one write."""
-        with self._metrics.write_seconds.labels(kind).time():
+    async def _carry_out(self, record: JobRecord, *, admitted: bool) -> None:
+        """Decide anew, and do it."""
+        if record.progress.ended:
+            await self._actions.expire(record)
+            return
+        step = self.step(record, self._clock.now())
+        if isinstance(step.decision, Release) and record.child is None:
+            if admitted:
+                await self._release(record, step.decision)
+        else:
             try:
-                body = await write
-            except Exception:
-                self._metrics.writes.labels(kind, "error").inc()
-                raise
-        self._metrics.writes.labels(kind, "ok").inc()
-        return body
+                await self._actions.carry_out(record, step)
+            except RefusedError as refusal:
+                self._block(record, refusal, checked=True)
+            else:
+                if not record.blocked:
+                    self._queue.succeeded(record.uid)
+        self._queue.add(record.uid)  # look at what it led to
+
+    async def _release(self, record: JobRecord, decision: Release) -> None:
+        namespace = Namespace(record.namespace)
+        try:
+            await self._actions.release(record, decision.reason)
+        except RefusedError as refusal:
+            if refusal.reason is not HoldReason.QUOTA_EXCEEDED:
+                self._block(record, refusal, checked=False)
+                return
+            self._releases.refused(_candidate(record))
+            self._queue.add_rate_limited(namespace, REFUSALS)
+            if (current := self._jobs.records.get(record.uid)) is not None:
+                self._wait_for_room(current, self._clock.now())
+            return
+        self._queue.succeeded(record.uid)
+        self._let_try(self._releases.released(record.uid))
+        if self._releases.is_full(record.namespace):
+            self._queue.succeeded(namespace)
+            self._queue.add_rate_limited(namespace, REFUSALS)
+        else:
+            self._queue.forget(namespace)
 
     def _take_in(self, record: JobRecord, live: Object | None) -> None:
         if live is None:
             self._jobs.forget(record.uid)
+            self.forget(record.uid)
+            return
+        self._jobs.apply(live)
+        if live["metadata"]["resourceVersion"] == record.resource_version:
+            self._queue.add_rate_limited(record.uid, CONFLICTS)  # a conflict, with nothing new
         else:
-            self._jobs.apply(live)
-            self.touch(record.uid)
+            self._queue.add(record.uid)
 
-    def _block(self, record: JobRecord, refusal: RefusedError) -> None:
-        current = self._jobs.records.get(record.uid)
+    def _block(self, record: JobRecord, refusal: RefusedError, *, checked: bool) -> None:
+        """Hold a job that the API server refuses; the dry run alone says that it is for good.
+
+        checked: whether it was the dry run that was refused.
+        """
+        current, now = self._jobs.records.get(record.uid), self._clock.now()
         if current is None:
             return
-        retry = self._clock.now() + REFUSAL_RETRY if refusal.transient else None
-        current.blocked = Blocked(refusal.reason, refusal.message, retry)
-        current.workload_checked = True
-        self.touch(record.uid)
+        before, message = current.blocked, refusal.message
+        current.workload_checked = checked or before is not None
+        if refusal.final:
+            current.blocked = Blocked(refusal.reason, message, None)
+            return
+        if before and before.retry and now < before.retry:
+            return  # the dry run after a refused creation had nothing to add
+        if before and before.reason is refusal.reason:
+            message = before.message  # a webhook's words may differ each time: the first stay
+        retry = now + timedelta(seconds=self._queue.add_rate_limited(record.uid, REFUSALS))
+        last = latest_start(current.schedule, now)
+        retry = min(retry, last) if now < last else retry
+        current.blocked = Blocked(refusal.reason, message, retry)
 
     def _retry(self, record: JobRecord, error: ApiError) -> None:
-        """Look again later, later each time; a conflict at once."""
-        count = self._failures[record.uid] = self._failures.get(record.uid, 0) + 1
-        delay = min(RETRY_FIRST * 2 ** min(count - 1, 10), RETRY_LAST)
+        """Look again later, later each time; after a conflict almost at once."""
+        backoff = CONFLICTS if error.status == 409 else ERRORS
+        seconds = self._queue.add_rate_limited(record.uid, backoff, error.retry_after)
+        if error.retry_after:  # the API server asks for it, and means every request
+            self._paused_until = self._clock.monotonic() + error.retry_after
         log.warning(
             "request failed, will be tried again",
             extra={
                 "namespace": record.namespace,
                 "job_name": record.name,
                 "error": error.message,
-                "seconds": delay.total_seconds(),
+                "seconds": round(seconds, 1),
             },
         )
-        self._boundaries.set(record.uid, self._clock.now() + delay)
-        self._wake.set()
+
+
+def _candidate(record: JobRecord) -> Candidate:
+    return Candidate(record.schedule.deadline, record.created, record.uid, record.namespace)

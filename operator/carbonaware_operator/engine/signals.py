@@ -21,7 +21,7 @@ from carbonaware_operator.api.sources import SourceType
 from carbonaware_operator.api.zone import CarbonZoneStatus
 from carbonaware_operator.cluster.kube import ApiError, KubeClient
 from carbonaware_operator.cluster.zones import ZoneObjects
-from carbonaware_operator.engine.clock import Clock
+from carbonaware_operator.engine.clock import Clock, woken
 from carbonaware_operator.engine.feed import BACKFILL, Asking
 from carbonaware_operator.engine.forecasts import OWN
 from carbonaware_operator.engine.zone_feeds import AnyFeed, archives_what_decides, feeds_of
@@ -81,7 +81,6 @@ class SignalsLoop:
         clock: Clock,
         namespace: str,
         permissions: Permissions,
-        leading: Callable[[], bool],
         on_change: Callable[[str], None],
         period_seconds: int = HOUR_SECONDS,
         backfill: timedelta = BACKFILL,
@@ -91,16 +90,16 @@ class SignalsLoop:
         """Wire the loop.
 
         permissions: what zones may make the operator do.
-        leading: whether this replica may write; on_change: told the name of a zone whose outlook
-        is another or gone; jitter: from 0 to 1, spreads attempts after errors; observe: told
-        provider, result and seconds of every question to a provider.
+        on_change: told the name of a zone whose outlook is another or gone; jitter: from 0 to 1,
+        spreads attempts after errors; observe: told provider, result and seconds of every question
+        to a provider.
         """
         self._store, self._clock = zones, clock
         self._objects = ZoneObjects(kube, namespace)
-        self._leading, self._on_change = leading, on_change
+        self._on_change = on_change
         self._period_seconds, self._backfill = period_seconds, backfill
         self._zones: dict[str, _Zone] = {}
-        self._led = False
+        self._leads = False
         self._wake = asyncio.Event()
         self._published = asyncio.Event()
         slots = asyncio.Semaphore(POLLS_IN_FLIGHT)
@@ -178,7 +177,6 @@ class SignalsLoop:
             while True:
                 self._wake.clear()
                 self._take_changes()
-                self._take_leadership()
                 for zone in list(self._zones.values()):
                     self._publish(zone)
                     self._start(zone)
@@ -187,9 +185,21 @@ class SignalsLoop:
             tasks = [task for zone in self._zones.values() for task in zone.cancel()]
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def lead(self) -> None:
+        """Let the loop write until cancelled; what the leader before saved is read first."""
+        for zone in self._zones.values():
+            zone.history.read, zone.written = False, None
+            zone.ask_at(self._clock.monotonic())
+        self._leads = True
+        self._wake.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._leads = False
+
     async def close(self) -> None:
         """Save what has not been saved; call it after the loop and before the lease is given up."""
-        if not self._leading():
+        if not self._leads:
             return
         writes = [
             zone.history.write_copy(self._objects, self._clock.now())
@@ -236,15 +246,6 @@ class SignalsLoop:
             now=self._clock.now(),
         )
 
-    def _take_leadership(self) -> None:
-        """A new leader must not write over what the one before it saved."""
-        leading = self._leading()
-        if leading and not self._led:
-            for zone in self._zones.values():
-                zone.history.read, zone.written = False, None
-                zone.ask_at(self._clock.monotonic())
-        self._led = leading
-
     def _publish(self, zone: _Zone) -> None:
         name = zone.record.name
         if not zone.signal.asked or name not in self._store.records:
@@ -274,13 +275,7 @@ class SignalsLoop:
 
     async def _rest(self) -> None:
         """Sleep until something is due, runs out, or changes."""
-        waiting = asyncio.ensure_future(self._wake.wait())
-        sleeping = asyncio.ensure_future(self._clock.sleep(self._seconds_to_rest()))
-        try:
-            await asyncio.wait({waiting, sleeping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-            sleeping.cancel()
+        await woken(self._clock, self._wake, self._seconds_to_rest())
 
     def _seconds_to_rest(self) -> float:
         now, monotonic = self._clock.now(), self._clock.monotonic()
@@ -302,7 +297,7 @@ class SignalsLoop:
             feed.fail(SignalMalformed(message))
 
     def _unwritten(self, zone: _Zone) -> bool:
-        if not (self._leading() and zone.signal.asked):
+        if not (self._leads and zone.signal.asked):
             return False
         return zone.history.due() or self._status(zone) != self._before(zone)
 
@@ -333,7 +328,7 @@ class SignalsLoop:
 
     async def _write_status(self, zone: _Zone) -> None:
         status = self._status(zone)
-        if status != self._before(zone) and self._leading():
+        if status != self._before(zone) and self._leads:
             await self._objects.write_status(zone.record.name, status)
             zone.written = status
 
