@@ -12,6 +12,7 @@ Prints one line of JSON for each size and one for the fall, then a table. 50,000
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -71,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     sizes = parser.parse_args(arguments).sizes
     with (
-        Cluster.start("bench-scale", node="simulated", crds=Path("crds")) as cluster,
+        Cluster.start(f"bench-scale-{os.getpid()}", node="simulated", crds=Path("crds")) as cluster,
         tempfile.TemporaryDirectory() as folder,
     ):
         _prepare(cluster)
