@@ -38,6 +38,7 @@ REASONS = {
     "asks a provider": "a provider on the internet, or an account with one",
     "changes this machine": "installs for the user or the whole machine",
     "needs a forge": "publishes to a registry or a forge",
+    "follows a failed uninstall": "tests/chart/test_uninstall.py runs it, after such an uninstall",
 }
 TEXTS = ("text", "csv")
 """Languages of what nothing runs: output, formulas, files."""

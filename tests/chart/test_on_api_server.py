@@ -5,82 +5,28 @@ with the rights that the chart gives them.
 """
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from carbonaware_operator.cluster.kube import KubeClient, connect
 from carbonaware_operator.cluster.zones import ARCHIVES, archive_name
 from carbonaware_operator.engine.clock import SystemClock
 from carbonaware_operator.hooks.await_crds import await_crds
 from carbonaware_operator.hooks.uninstall import Installation, clean_up
-from chart_builders import CASES, CHART, NAMESPACE, RELEASE, objects, pod_of
-from testbed.cluster import Cluster
-from testbed.errors import BuildFailedError, KubectlError, PrerequisiteMissingError
+from chart_builders import CASES, NAMESPACE, RELEASE, objects, pod_of
+from chart_release import ACCOUNT, KEPT, PLACE, Release
+from testbed.errors import KubectlError
 
 pytestmark = pytest.mark.api
 
-PLACE = ("--namespace", NAMESPACE)
-ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
 MONITORED = ("ServiceMonitor", "PodMonitor", "PrometheusRule")
 ROLES = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
 
 
-class Release:
-    """A release on a cluster that has never heard of carbonaware; its values change as it goes."""
-
-    def __init__(self, cluster: Cluster, folder: Path) -> None:
-        self.cluster, self._file = cluster, folder / "values.yaml"
-        self.values = yaml.safe_load(CASES["zones"].read_text()) | {"crds": {"keep": True}}
-
-    def apply(self, verb: str, *flags: str) -> None:
-        """Install or upgrade with the values as they are."""
-        self._file.write_text(yaml.safe_dump(self.values))
-        self.cluster.helm(verb, RELEASE, str(CHART), *PLACE, "--values", str(self._file), *flags)
-
-    def get(self, *what: str) -> dict[str, Any]:
-        """An object, or a list of them."""
-        found: dict[str, Any] = json.loads(self.cluster.kubectl("get", *what, "-o", "json"))
-        return found
-
-    @property
-    def home(self) -> dict[str, Any]:
-        """The zone whose intensity the values give."""
-        return self.get("carbonzone", "home")
-
-    @property
-    def left(self) -> set[str]:
-        """Names of all objects that carry the release's label."""
-        namespaced = "deploy,ds,svc,sa,role,rolebinding,job,cm,lease,networkpolicy,czone,crd"
-        everywhere = "clusterrole,clusterrolebinding,validatingadmissionpolicy"
-        mine = ("-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name")
-        return set(self.cluster.kubectl("get", "-A", f"{namespaced},{everywhere}", *mine).split())
-
-    @asynccontextmanager
-    async def client_as(self, account: str):
-        """A client with the rights of one of the release's accounts."""
-        api = await connect(str(self.cluster.kubeconfig))
-        api.set_default_header("Impersonate-User", account)
-        try:
-            yield KubeClient(api)
-        finally:
-            await api.close()
-
-
 @pytest.fixture
-def release(progress, tmp_path) -> Iterator[Release]:
-    """A control plane without our CRDs, and nothing installed."""
-    try:
-        started = Cluster.start(f"test-chart-{os.getpid()}", node="simulated", report=progress)
-    except (PrerequisiteMissingError, BuildFailedError) as lacking:
-        pytest.skip(f"level api cannot run here: {lacking}")
-    with started:
-        yield Release(started, tmp_path)
+def release(bare_cluster, tmp_path) -> Release:
+    """Nothing installed."""
+    return Release(bare_cluster, tmp_path)
 
 
 async def test_a_release_from_its_installation_to_what_is_left(release):
@@ -120,7 +66,7 @@ def takes_the_zones_in_with_the_next_upgrade(release):
 
 def keeps_its_zones_in_a_rollback_to_the_installation(release):
     """They were hooks there; after the rollback they are there again."""
-    release.cluster.helm("rollback", RELEASE, "1", *PLACE)
+    release.helm("rollback", "1")
 
     assert 300 == release.home["spec"]["source"]["static"]["gramsPerKWh"]
     assert release.get("carbonzone", "gb")
@@ -158,13 +104,9 @@ async def frees_jobs_although_the_operator_is_dead(release):
 
 def leaves_the_crds_and_the_jobs(release):
     """Everything else that the release brought is gone, and nothing hangs."""
-    release.cluster.helm("uninstall", RELEASE, *PLACE, "--timeout", "60s")
+    release.helm("uninstall", "--timeout", "60s")
 
-    kind = "customresourcedefinition.apiextensions.k8s.io"
-    assert {
-        f"{kind}/carbonawarejobs.carbonaware.io",
-        f"{kind}/carbonzones.carbonaware.io",
-    } == release.left
+    assert KEPT == release.left
     assert 2 == len(release.get("caj", "-n", "default")["items"])
 
 

@@ -1,15 +1,17 @@
-"""What an installation runs once; the hook before an uninstall is tried in tests/chart."""
+"""What an installation runs once; an uninstall on a real API server is in tests/chart."""
 
 import asyncio
 
 import pytest
 
 from builders import NOON
+from carbonaware_operator.api.reasons import SETTLE_FINALIZER
 from carbonaware_operator.api.schema import CRD_NAMES
-from carbonaware_operator.cluster.kube import CARBON_AWARE_JOBS, CARBON_ZONES, CRDS
+from carbonaware_operator.cluster.kube import CARBON_AWARE_JOBS, CARBON_ZONES, CRDS, ApiError
 from carbonaware_operator.hooks.await_crds import await_crds
 from carbonaware_operator.hooks.held_job import a_suspended_job, see_it_held
-from carbonaware_operator.hooks.session import HookError
+from carbonaware_operator.hooks.session import HookError, run
+from carbonaware_operator.hooks.uninstall import free_jobs
 from carbonaware_operator.hooks.zones import replace_zones
 from fakes import FakeKube, ManualClock, settle
 
@@ -71,6 +73,50 @@ class TestHeldJob:
     def test_needs_no_zone(self):
         """The user's own hold comes before every other reason."""
         assert {"suspend", "jobTemplate"} == set(a_suspended_job("probe")["spec"])
+
+
+class TestUninstall:
+    @pytest.fixture
+    def held(self, kube: FakeKube) -> list[str]:
+        """Jobs that carry our finalizer; their paths."""
+        names = [f"job-{number}" for number in range(10, 50)]
+        for name in names:
+            metadata = {"name": name, "namespace": "ml", "finalizers": [SETTLE_FINALIZER]}
+            kube.put(CARBON_AWARE_JOBS, "ml", {"metadata": metadata})
+        return [CARBON_AWARE_JOBS.path("ml", name) for name in names]
+
+    async def test_one_job_that_may_not_be_changed_keeps_no_other(self, kube, clock, held):
+        """As a stranger's admission webhook can have it; the hook fails and names the job."""
+        kube.fail(held[7], ApiError(422, "Invalid", "spec.x must be y"))
+
+        with pytest.raises(HookError, match=r"1 objects keep .* ml/job-17: spec"):
+            await free_jobs(kube, clock, ["ml"])
+
+        carrying = [path for path in held if kube.objects[path]["metadata"]["finalizers"]]
+        assert [held[7]] == carrying
+
+    async def test_goes_on_where_the_api_server_was_busy(self, kube, clock, held):
+        """Whoever asks for much is told to come again; that is no refusal."""
+        for path in held:
+            kube.fail(path, ApiError(429, "TooManyRequests", "try again later"))
+        freeing = asyncio.create_task(free_jobs(kube, clock, ["ml"]))
+        await settle()
+        for path in held:
+            kube.fail(path, None)
+        await clock.advance(1)
+
+        assert len(held) == await freeing
+
+    def test_says_whose_right_it_lacks(self, monkeypatch):
+        """With `rbac.create=false` somebody else grants the rights of hooks."""
+        monkeypatch.setattr("carbonaware_operator.hooks.session.connect", refuses)
+
+        with pytest.raises(SystemExit, match=r"you may not; .* unless rbac"):
+            run(free_jobs, seconds=1)
+
+
+async def refuses(_: object) -> None:
+    raise ApiError(403, "Forbidden", "you may not")
 
 
 class TestZones:

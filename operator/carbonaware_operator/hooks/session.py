@@ -8,6 +8,10 @@ from carbonaware_operator.cluster.kube import ApiError, KubeClient, connect
 from carbonaware_operator.engine.clock import Clock, SystemClock
 
 POLL_SECONDS = 1.0
+_UNGRANTED = (
+    "; the chart grants this right unless rbac.create is off: then docs/operate.md says which"
+    " rights are yours to grant"
+)
 Task = Callable[[KubeClient, Clock], Awaitable[str]]
 
 
@@ -21,7 +25,9 @@ def run(task: Task, *, seconds: float) -> None:
         print(asyncio.run(_connected(task, seconds)))
     except TimeoutError:
         sys.exit(f"not done within {seconds:g} s")
-    except (ApiError, HookError) as error:
+    except ApiError as error:
+        sys.exit(f"{error}{_UNGRANTED if error.status == 403 else ''}")
+    except HookError as error:
         sys.exit(str(error))
 
 

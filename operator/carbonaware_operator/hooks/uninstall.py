@@ -7,7 +7,7 @@ operator that is dead already is waited for as long as its Lease lasts.
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -28,10 +28,13 @@ from carbonaware_operator.cluster.kube import (
 from carbonaware_operator.cluster.lease import Elector
 from carbonaware_operator.cluster.zones import ARCHIVES
 from carbonaware_operator.engine.clock import Clock
-from carbonaware_operator.hooks.session import run
+from carbonaware_operator.hooks.session import POLL_SECONDS, HookError, run
 
 SECONDS = 150.0
 TAKEOVER_SECONDS = 60.0
+AT_ONCE = 16
+"""Changes at a time: one by one, thousands would wait for nothing but the way to the server."""
+MOST_NAMED = 5
 KINDS_WITH_FINALIZER = (CARBON_AWARE_JOBS,)
 
 
@@ -57,20 +60,46 @@ async def clean_up(kube: KubeClient, clock: Clock, installation: Installation) -
     """
     await _done(_scale_to_zero(kube, installation))
     async with _lease_held(kube, installation, clock):
-        freed = await free_jobs(kube, installation.job_namespaces)
+        freed = await free_jobs(kube, clock, installation.job_namespaces)
         zones = await _remove(kube, CARBON_ZONES, None, _of_release(installation.release))
         archives = await _remove(kube, CONFIG_MAPS, installation.namespace, ARCHIVES)
     return f"took the finalizer off {freed} objects, removed {zones} zones and {archives} archives"
 
 
-async def free_jobs(kube: KubeClient, namespaces: Sequence[str] = ()) -> int:
-    """Take our finalizer off whatever carries it; how many objects did."""
+async def free_jobs(kube: KubeClient, clock: Clock, namespaces: Sequence[str] = ()) -> int:
+    """Take our finalizer off whatever carries it, many at a time; how many objects did.
+
+    Raises HookError: the API server lets some objects not be changed; all others were.
+    """
     freed: set[str] = set()
-    while held := [found async for found in _held(kube, namespaces)]:
-        for kind, metadata in held:
+    refused: dict[str, str] = {}
+    while held := [f async for f in _held(kube, namespaces) if f[1]["uid"] not in refused]:
+        before = len(freed) + len(refused)
+        waiting = iter(held)
+        await asyncio.gather(*(_free_each(kube, waiting, freed, refused) for _ in range(AT_ONCE)))
+        if len(freed) + len(refused) == before:
+            await clock.sleep(POLL_SECONDS)
+    if refused:
+        said = "; ".join(list(refused.values())[:MOST_NAMED])
+        raise HookError(f"{len(refused)} objects keep the finalizer {SETTLE_FINALIZER}: {said}")
+    return len(freed)
+
+
+async def _free_each(
+    kube: KubeClient,
+    waiting: Iterator[tuple[Kind, Object]],
+    freed: set[str],
+    refused: dict[str, str],
+) -> None:
+    """Free what is waiting, until nothing is; what was refused for now is found again."""
+    for kind, metadata in waiting:
+        try:
             if await _done(_free(kube, kind, metadata)):
                 freed.add(metadata["uid"])
-    return len(freed)
+        except ApiError as error:
+            if not error.retryable:
+                name = f"{kind.plural} {metadata['namespace']}/{metadata['name']}"
+                refused[metadata["uid"]] = f"{name}: {error.message}"
 
 
 async def _held(kube: KubeClient, namespaces: Sequence[str]) -> AsyncIterator[tuple[Kind, Object]]:
