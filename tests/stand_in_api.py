@@ -223,7 +223,7 @@ def stored_job(
 
 
 def operator_status(
-    reason: str, *, released: bool = False, since: str = "2026-03-01T12:00:05Z", **more: Any
+    reason: str, /, *, released: bool = False, since: str = "2026-03-01T12:00:05Z", **more: Any
 ) -> Object:
     """A status whose condition Released has this reason."""
     return {

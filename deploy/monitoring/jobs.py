@@ -9,9 +9,10 @@ _BASELINE = f"namespace:carbonaware_baseline_emissions_grams:rate5m{{{_NAMESPACE
 _BY = " by (namespace)"
 
 
-def _in_state(state: str) -> Query:
+def _in_state(*states: str) -> Query:
+    by = f'state="{states[0]}"' if len(states) == 1 else f'state=~"{"|".join(states)}"'
     return Query(
-        f'sum by (namespace) (namespace:carbonaware_jobs:sum{{state="{state}",{_NAMESPACE}}})',
+        f"sum by (namespace) (namespace:carbonaware_jobs:sum{{{by},{_NAMESPACE}}})",
         "{{namespace}}",
     )
 
@@ -28,11 +29,11 @@ _WAITING = Row(
             "why-is-my-job-waiting.md",
         ),
         Panel(
-            "Released jobs that have not ended",
-            "Which namespaces have jobs that run, or whose pods wait for a node?",
+            "Started jobs that have not ended",
+            "Which namespaces have jobs that run, are suspended, or whose pods wait for a node?",
             Shape.STACKED,
             Unit.COUNT,
-            (_in_state("Released"),),
+            (_in_state("Starting", "Running", "Suspending", "Suspended"),),
             "why-is-my-job-waiting.md",
         ),
         Panel(

@@ -1,6 +1,7 @@
 """The CRDs on a real API server: what it accepts, what it refuses and with which words."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -422,7 +423,13 @@ class TestKubectl:
             "message": "above",
             "lastTransitionTime": FINISH,
         }
-        status = {"zoneName": "de", "plan": {"startTime": FINISH}, "conditions": [condition]}
+        status = {
+            "state": "Held",
+            "reason": "AboveMaxIntensity",
+            "zoneName": "de",
+            "plan": {"latestStartTime": FINISH},
+            "conditions": [condition],
+        }
         cluster.kubectl(
             "patch", "-n", namespace, "caj", "train", "--subresource=status", "--type=merge",
             "-p", json.dumps({"status": status}),
@@ -430,10 +437,10 @@ class TestKubectl:
 
         head, row = cluster.kubectl("get", "caj", "-n", namespace).splitlines()
 
-        assert ["NAME", "RELEASED", "REASON", "COMPLETE", "ZONE", "START", "SAVED"] == (
-            head.split()[:7]
-        )
-        assert ["train", "False", "AboveMaxIntensity", "de", FINISH] == row.split()
+        assert [
+            *("NAME", "STATE", "REASON", "ZONE", "LATEST START", "STARTED", "SAVED", "EMISSIONS")
+        ] == re.split(r"  +", head.strip())
+        assert ["train", "Held", "AboveMaxIntensity", "de", FINISH] == row.split()
 
     def test_lists_all_kinds_by_category(self, cluster, namespace):
         """`kubectl get carbonaware` is everything of ours."""

@@ -284,7 +284,7 @@ class TestStartedJob:
         self, api: StandInApi, kubectl_carbonaware: Run
     ) -> None:
         """In Kubernetes' own words, and what the job was released for besides."""
-        job = stored_job(status=RUNNING | CHILD_UID)
+        job = stored_job(status=RUNNING | CHILD_UID | {"state": "Starting", "reason": "Immediate"})
         full = condition_of("PodScheduled", False, "Unschedulable", "0/1 nodes are available")
         api.add(stored_zone(), job, stored_child(job), a_pod(job, phase="Pending", trouble=full))
 
@@ -306,12 +306,13 @@ class TestStartedJob:
 
     def test_that_is_to_be_suspended_is_stopping(self, api: StandInApi, explained) -> None:
         """The child Job is suspended and its pods still end: the operator has done its part."""
-        job = stored_job(suspend=True, status=RUNNING | CHILD_UID)
+        stopping = {"state": "Suspending", "reason": "SuspendedByUser"}
+        job = stored_job(suspend=True, status=RUNNING | CHILD_UID | stopping)
         api.add(stored_zone(), job, stored_child(job, suspend=True, active=1))
 
         document = explained()
 
-        assert "SuspendedByUser" == document["reason"]
+        assert ("Suspending", "SuspendedByUser") == (document["state"], document["reason"])
         assert document["disagreement"] is None
 
     def test_shows_what_it_used(self, api: StandInApi, kubectl_carbonaware: Run) -> None:

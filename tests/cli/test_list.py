@@ -16,7 +16,8 @@ from stand_in_api import (
     stored_zone,
 )
 
-HELD = operator_status("AboveMaxIntensity", plan={"startTime": "2026-03-01T16:10:00Z"})
+SOON = "2026-03-01T16:10:00Z"
+HELD = operator_status("AboveMaxIntensity", plan={"startTime": SOON, "latestStartTime": SOON})
 DONE = operator_status(
     "IntensityAcceptable",
     released=True,
@@ -49,11 +50,11 @@ class TestList:
         header, row = lines(kubectl_carbonaware("list").stdout)
 
         assert header == [
-            *("NAME", "STATE", "REASON", "START", "ZONE", "NOW/LIMIT"),
+            *("NAME", "STATE", "REASON", "LATEST START", "STARTED", "ZONE", "NOW/LIMIT"),
             *("ENERGY", "EMISSIONS", "SAVED"),
         ]
         assert [
-            *("train", "Held", "AboveMaxIntensity", "in 3 h 10 min", "de", "300/100"),
+            *("train", "Held", "AboveMaxIntensity", "in 3 h 10 min", "-", "de", "300/100"),
             *("-", "-", "-"),
         ] == row
 
@@ -66,7 +67,7 @@ class TestList:
         _, row = lines(kubectl_carbonaware("list").stdout)
 
         assert [
-            *("train", "Complete", "Succeeded", "30 min ago", "de", "-"),
+            *("train", "Complete", "Succeeded", "-", "30 min ago", "de", "-"),
             *("20.0 Wh", "6.0 g", "40 %"),
         ] == row
 
@@ -80,7 +81,7 @@ class TestList:
 
         assert "~420/none" in first
         assert "?/none" in second
-        assert "Pending" in first
+        assert "Held" in first
 
     def test_takes_the_namespace_from_the_context_the_option_or_all(
         self, api: StandInApi, kubectl_carbonaware: Run
@@ -125,6 +126,7 @@ class TestList:
             "pods": None,
             "zone": "de",
             "plannedStartTime": None,
+            "latestStartTime": None,
             "releasedTime": "2026-03-01T12:30:00Z",
             "finishedTime": "2026-03-01T12:40:00Z",
             "deadline": None,
@@ -183,11 +185,12 @@ class TestList:
         self, api: StandInApi, kubectl_carbonaware: Run
     ) -> None:
         """One look at the pods for all jobs, one at the events where a job has none."""
-        started = operator_status("Immediate", released=True)
+        started = operator_status("Immediate", released=True, state="Starting", reason="Immediate")
         jobs = [stored_job(name, status=started) for name in ("ready", "unfit", "quota")]
         for job in jobs:
             child = {"name": "c", "uid": f"child-of-{job['metadata']['name']}"}
             job["status"]["workload"] = {"apiVersion": "batch/v1", "kind": "Job", **child}
+        jobs[0]["status"]["state"] = "Running"
         full = condition_of("PodScheduled", False, "Unschedulable", "0/1 nodes")
         api.add(stored_zone(), *jobs, a_pod(jobs[0], "a"))
         api.add(a_pod(jobs[1], "b", phase="Pending", trouble=full))

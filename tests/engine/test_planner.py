@@ -973,3 +973,37 @@ class TestExpiry:
 def a_condition(kind: str) -> dict[str, str]:
     """A condition of a Job, true since noon."""
     return {"type": kind, "status": "True", "lastTransitionTime": format_instant(NOON)}
+
+
+class TestState:
+    async def test_is_written_once_for_each_transition(self, stage):
+        """Ten reports of pods that are ready, fail and are tried again are one write."""
+        await stage.add(schedule={"strategy": "Immediate"})
+        assert "Starting" == stage.job()["status"]["state"]
+        before = len(stage.writes(CARBON_AWARE_JOBS.path("ml")))
+
+        for failed in range(5):
+            await stage.child_status(active=1, ready=1, failed=failed)
+            await stage.child_status(active=1, ready=0, failed=failed + 1)
+
+        assert "Running" == stage.job()["status"]["state"]
+        assert 1 == len(stage.writes(CARBON_AWARE_JOBS.path("ml"))) - before
+
+    async def test_of_a_job_that_ended_under_an_earlier_version_is_added_once(self, stage):
+        """Its conditions say it; its column would stay empty for ever."""
+        ended = {
+            "type": "Complete",
+            "status": "True",
+            "reason": "Succeeded",
+            "message": "done",
+            "lastTransitionTime": format_instant(NOON),
+        }
+        await stage.add(status={"conditions": [ended], "finishedTime": format_instant(NOON)})
+        stage.planner.touch_all()
+        await stage.done()
+
+        assert ("Complete", "Succeeded") == (
+            stage.job()["status"]["state"],
+            stage.job()["status"]["reason"],
+        )
+        assert 1 == len(stage.writes(CARBON_AWARE_JOBS.path("ml")))

@@ -30,7 +30,7 @@ PLACES = [
 NODES = [f"node-{n}" for n in range(250)]
 STATES = {
     "Held": ("AboveMaxIntensity", "OutsideWindow"),
-    "Released": ("IntensityAcceptable", "DeadlineReached"),
+    "Running": ("IntensityAcceptable", "DeadlineReached"),
     "Complete": ("Succeeded",),
 }
 REASONS = (

@@ -18,7 +18,7 @@ from builders import (
     minutes,
     some_windows,
 )
-from carbonaware_operator.api.reasons import ConditionType, EndReason, ReleaseReason
+from carbonaware_operator.api.reasons import ConditionType, EndReason, ReleaseReason, State
 from carbonaware_operator.planning.decide import decide
 from carbonaware_operator.planning.decision import Fail
 from carbonaware_operator.planning.job import Job
@@ -235,7 +235,10 @@ class TestSuspension:
         """While pods still terminate, the job is not suspended yet."""
         draining = a_child(suspended_by=Cause.USER)
 
-        assert self.running() == seen(self.running(), self.stopped, draining, after(10))
+        suspending = seen(self.running(), self.stopped, draining, after(10))
+
+        assert (State.SUSPENDING, None) == (suspending.state, suspending.suspended)
+        assert released(self.running()) == released(suspending)
 
     def test_is_a_transition_of_released(self):
         """`Released` is False with the user's reason, since the moment it was seen."""

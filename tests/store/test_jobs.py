@@ -490,4 +490,4 @@ class TestCounting:
         store.apply(a_job_body("held", status=held("NoZone")))
 
         counted = {(t.namespace, t.zone_name, t.state, t.reason): t.count for t in store.tallies()}
-        assert {("ml", "de", "Held", "NoZone"): 1, ("ml", "de", "Pending", ""): 1} == counted
+        assert {("ml", "de", "Held", "NoZone"): 1, ("ml", "de", "Held", ""): 1} == counted

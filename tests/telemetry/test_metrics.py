@@ -40,7 +40,7 @@ class TestStoreGauges:
         meter.jobs.apply(a_job_body("b"))
 
         assert 2 == meter.value(
-            "carbonaware_jobs", namespace="ml", zone="de", state="Pending", reason=""
+            "carbonaware_jobs", namespace="ml", zone="de", state="Held", reason=""
         )
 
     def test_leave_nothing_behind(self, meter):

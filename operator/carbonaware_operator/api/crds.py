@@ -70,17 +70,16 @@ def _condition(kind: str, field: str) -> str:
 
 
 JOB_COLUMNS = [
-    _column("Released", _condition("Released", "status")),
-    _column("Reason", _condition("Released", "reason")),
-    _column("Complete", _condition("Complete", "status")),
+    _column("State", ".status.state"),
+    _column("Reason", ".status.reason"),
     _column("Zone", ".status.zoneName"),
     # A column of type date would print a future start as <invalid>.
-    _column("Start", ".status.plan.startTime"),
+    _column("Latest Start", ".status.plan.latestStartTime"),
+    _column("Started", ".status.releasedTime", "date"),
     _column("Saved", ".status.summary.avoided"),
     _column("Emissions", ".status.summary.emissions"),
     _column("Deadline", ".status.deadline", wide=True),
     _column("Energy", ".status.summary.energy", wide=True),
-    _column("Message", _condition("Released", "message"), wide=True),
     _column("Age", ".metadata.creationTimestamp", "date", wide=True),
 ]
 ZONE_COLUMNS = [

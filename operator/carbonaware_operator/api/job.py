@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from carbonaware_operator.api.daily import Daily
 from carbonaware_operator.api.ledger import Ledger
+from carbonaware_operator.api.reasons import State
 from carbonaware_operator.api.schema import (
     ATOMIC_LIST,
     Conditions,
@@ -244,7 +245,17 @@ class Plan(Schema):
 
     start_time: Annotated[
         Timestamp | None,
-        Field(description="When it is expected to start: at the next opening, or at the latest."),
+        Field(
+            description="When it starts by what is known now: at `earliestStart`, at the next"
+            " opening of a window, else at the latest."
+        ),
+    ] = None
+    latest_start_time: Annotated[
+        Timestamp | None,
+        Field(
+            description="When it starts, or fails, at the latest: the last instant inside a window"
+            " that meets the deadline."
+        ),
     ] = None
 
 
@@ -279,6 +290,17 @@ class Summary(Schema):
 class CarbonAwareJobStatus(Schema):
     """What the operator decided and measured."""
 
+    state: Annotated[
+        State | None,
+        Field(description="How far the job has come; Starting: no pod has been ready yet."),
+    ] = None
+    reason: Annotated[
+        ShortText | None,
+        Field(
+            description="Why it is in this state: the reason of the newest condition, or of"
+            " its pods."
+        ),
+    ] = None
     observed_generation: Annotated[
         Count64 | None, Field(description="The generation of the spec last acted on.")
     ] = None

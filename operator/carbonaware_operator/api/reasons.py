@@ -3,6 +3,18 @@
 from enum import StrEnum
 
 
+class State(StrEnum):
+    """How far a CarbonAwareJob has come: `status.state`, the word that is shown everywhere."""
+
+    HELD = "Held"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    SUSPENDING = "Suspending"
+    SUSPENDED = "Suspended"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
 class ConditionType(StrEnum):
     """Types of `status.conditions` of a CarbonAwareJob."""
 

@@ -3,18 +3,17 @@
 from datetime import timedelta
 
 from carbonaware_operator.api.job import WhenDeadlineReached
-from carbonaware_operator.api.reasons import REFUSALS, HoldReason
+from carbonaware_operator.api.reasons import REFUSALS, HoldReason, State
 from carbonaware_operator.cli.explain import Explanation
 from carbonaware_operator.cli.output import print_line, print_table
 from carbonaware_operator.cli.startup import Startup
-from carbonaware_operator.cli.states import State
 from carbonaware_operator.cli.times import exact, relative, span
 from carbonaware_operator.planning.decision import Hold
 from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.store.jobs import JobRecord
 
-_OF_PODS = (State.STARTING, State.FAILED)
 _STARTED = (State.STARTING, State.RUNNING)
+_OF_PODS = (*_STARTED, State.FAILED)
 
 OPERATOR_HINT = (
     "It has yet to act, or it is not running. Its Lease, renewed every two seconds, says which:"

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from carbonaware_operator.api.job import CarbonAwareJobSpec, CarbonAwareJobStatus
+from carbonaware_operator.api.reasons import State
 from carbonaware_operator.cli.lookup import no_such_job, unreadable
 from carbonaware_operator.cli.outlooks import grams, intensity_in_effect, outlook_of
 from carbonaware_operator.cli.output import MISSING
 from carbonaware_operator.cli.pods import startups
 from carbonaware_operator.cli.startup import Startup
-from carbonaware_operator.cli.states import Standing, State, standing, with_pods
+from carbonaware_operator.cli.states import Standing, standing, with_pods
 from carbonaware_operator.cli.times import relative, span
 from carbonaware_operator.cluster.kube import (
     CARBON_AWARE_JOBS,
@@ -26,8 +27,14 @@ from carbonaware_operator.quantities.instants import Instant, parse_instant
 from carbonaware_operator.store.status import progress_of
 from carbonaware_operator.store.zones import zone_record
 
-HEADER = ("NAME", "STATE", "REASON", "START", "ZONE", "NOW/LIMIT", "ENERGY", "EMISSIONS", "SAVED")
+HEADER = (
+    *("NAME", "STATE", "REASON", "LATEST START", "STARTED", "ZONE", "NOW/LIMIT"),
+    *("ENERGY", "EMISSIONS", "SAVED"),
+)
 WIDE_HEADER = ("DEADLINE", "AGE", "CHILD JOB")
+
+_OF_PODS = (State.STARTING, State.RUNNING, State.FAILED)
+"""States of which pods may say more than the status does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +55,6 @@ class ListedJob:
     def standing(self) -> Standing:
         """Where it stands by its status, and by its pods where those are known."""
         return with_pods(standing(self.progress), self.startup)
-
-    @property
-    def start(self) -> Instant | None:
-        """When it started; while it is held, when it will."""
-        return self.progress.released or self.progress.planned_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ async def listing(kube: KubeClient, wanted: Wanted, now: Instant) -> Listing:
     uids = [
         job.progress.workload.uid
         for job in jobs
-        if job.progress.workload and job.standing.state in (State.RUNNING, State.FAILED)
+        if job.progress.workload and job.standing.state in _OF_PODS
     ]
     found = await startups(kube, wanted.namespace, uids)
     return Listing([_with_pods(job, found or {}) for job in jobs], pods_hidden=found is None)
@@ -160,7 +162,8 @@ def row(job: ListedJob, now: Instant, *, namespaced: bool, wide: bool) -> list[s
         job.name,
         job.standing.state.value,
         job.standing.cause or MISSING,
-        relative(job.start, now) if job.start else MISSING,
+        _when(job.progress.latest_start, now),
+        _when(job.progress.released, now),
         job.zone_name or MISSING,
         _now_and_limit(job),
         (summary and summary.energy) or MISSING,
@@ -168,13 +171,17 @@ def row(job: ListedJob, now: Instant, *, namespaced: bool, wide: bool) -> list[s
         (summary and summary.avoided) or MISSING,
     ]
     if wide:
-        deadline, workload = job.progress.deadline, job.progress.workload
+        workload = job.progress.workload
         cells += [
-            relative(deadline, now) if deadline else MISSING,
+            _when(job.progress.deadline, now),
             span(now - job.created),
             workload.name if workload else MISSING,
         ]
     return [job.namespace, *cells] if namespaced else cells
+
+
+def _when(instant: Instant | None, now: Instant) -> str:
+    return relative(instant, now) if instant else MISSING
 
 
 def _now_and_limit(job: ListedJob) -> str:
@@ -205,6 +212,7 @@ def item(job: ListedJob) -> dict[str, Any]:
         "pods": pods_document(job.startup),
         "zone": job.zone_name,
         "plannedStartTime": status.plan.start_time if status.plan else None,
+        "latestStartTime": status.plan.latest_start_time if status.plan else None,
         "releasedTime": status.released_time,
         "finishedTime": status.finished_time,
         "deadline": status.deadline,

@@ -15,6 +15,7 @@ _GAP = "   "
 _COLOURS = {
     "Held": "33",
     "Starting": "33",
+    "Suspending": "33",
     "Suspended": "33",
     "Running": "32",
     "Failed": "31",

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
 
+from carbonaware_operator.api.reasons import State
 from carbonaware_operator.cli.errors import CommandError
 from carbonaware_operator.cli.lookup import no_such_job, progress_in
-from carbonaware_operator.cli.states import Standing, State, standing
+from carbonaware_operator.cli.states import Standing, standing
 from carbonaware_operator.cli.times import span
 from carbonaware_operator.cli.watching import states
 from carbonaware_operator.cluster.kube import CARBON_AWARE_JOBS, KubeClient

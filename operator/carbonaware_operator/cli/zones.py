@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from carbonaware_operator.api.reasons import SignalReason
+from carbonaware_operator.api.reasons import SignalReason, State
 from carbonaware_operator.cli.jobs import Wanted, listed_jobs
 from carbonaware_operator.cli.lookup import unreadable
 from carbonaware_operator.cli.outlooks import (
@@ -19,7 +19,6 @@ from carbonaware_operator.cli.outlooks import (
     outlook_of,
 )
 from carbonaware_operator.cli.output import MISSING
-from carbonaware_operator.cli.states import State
 from carbonaware_operator.cli.times import span
 from carbonaware_operator.cluster.kube import CARBON_ZONES, ApiError, KubeClient
 from carbonaware_operator.grid.fallback import FallbackIntensity
@@ -98,8 +97,7 @@ async def _held(kube: KubeClient, now: Instant) -> Counter[str] | None:
         if error.status == 403:
             return None
         raise
-    waiting = (State.PENDING, State.HELD)
-    return Counter(j.zone_name for j in jobs if j.zone_name and j.standing.state in waiting)
+    return Counter(j.zone_name for j in jobs if j.zone_name and j.standing.state is State.HELD)
 
 
 def row(listed: ListedZone, *, wide: bool = False) -> list[str]:

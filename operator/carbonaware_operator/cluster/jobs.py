@@ -131,6 +131,8 @@ class JobWriter:
         """
         told = [c for c in progress.conditions if c.type is not ConditionType.SIGNAL_FRESH]
         least = Progress(
+            state=progress.state,
+            reason=progress.reason,
             generation=progress.generation,
             workload=progress.workload,
             conditions=tuple(replace(c, message=_LEAST) for c in told[-1:]),

@@ -29,6 +29,7 @@ from carbonaware_operator.planning.job import Blocked
 from carbonaware_operator.planning.observed import Workload
 from carbonaware_operator.planning.progress import Moment, advance
 from carbonaware_operator.planning.release_queue import Candidate, ReleaseQueue
+from carbonaware_operator.planning.state import stated
 from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.store.jobs import JobRecord, JobStore
 from carbonaware_operator.store.zones import ZoneStore
@@ -207,7 +208,8 @@ class Planner:
         if record.progress.ended:
             due = self._expiry(record)
             self._queue.add_at(record.uid, due if due and due > now else None)
-            self._place_write(record.uid, wanted=due is not None and due <= now)
+            over = due is not None and due <= now
+            self._place_write(record.uid, wanted=over or record.progress.state is None)
             return
         if record.child is None and self._awaits_first_outlook(record):
             last = latest_start(record.schedule, now)
@@ -226,6 +228,15 @@ class Planner:
         if held and record.blocked and record.blocked.retry and record.blocked.retry <= now:
             record.workload_checked = False  # the refusal has lapsed, and time has not come
         self._place_write(record.uid, wanted=self._calls_for_action(record, step))
+
+    async def _conclude(self, record: JobRecord) -> None:
+        """Delete an ended job; add the state first to one that an earlier version ended."""
+        told = stated(record.progress, None, Continue())
+        if record.progress.state is None and record.calls_for_write(told):
+            await self._actions.carry_out(record, Step(Continue(), told))
+            self._queue.add(record.uid)
+        elif (due := self._expiry(record)) is not None and due <= self._clock.now():
+            await self._actions.expire(record)
 
     def _awaits_first_outlook(self, record: JobRecord) -> bool:
         """The zone exists and has not been asked yet: soon it has an outlook, if a missing one."""
@@ -347,7 +358,7 @@ class Planner:
     async def _carry_out(self, record: JobRecord, *, admitted: bool) -> None:
         """Decide anew, and do it."""
         if record.progress.ended:
-            await self._actions.expire(record)
+            await self._conclude(record)
             return
         step = self.step(record, self._clock.now())
         if isinstance(step.decision, Release) and record.child is None:

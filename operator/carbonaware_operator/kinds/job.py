@@ -66,6 +66,7 @@ class BatchJob:
             suspended_since=suspended_since(body),
             gate=gate_of(body),
             stopped="Suspended" in conditions and _is_empty(status),
+            ready=bool(status.get("ready") or status.get("succeeded")),
             ending=_ending(conditions, status),
             owner_uids=frozenset({metadata["uid"]}),
             release_reason=annotations.get(Annotation.RELEASE_REASON.value, ""),

@@ -47,6 +47,7 @@ class Observed:
     suspended_since: when we suspended it; also while somebody else has lifted that.
     gate: the queue that decides when it runs, such as Kueue's.
     stopped: it is suspended and no pod of it is left.
+    ready: a pod of it is ready, or has succeeded.
     owner_uids: the owners under which agents report the energy of its pods.
     left_out: fields of its template that it was created without.
     """
@@ -58,6 +59,7 @@ class Observed:
     suspended_since: Instant | None
     gate: str | None
     stopped: bool
+    ready: bool
     ending: Ending | None
     owner_uids: frozenset[str]
     release_reason: str

@@ -8,11 +8,18 @@ number that drifts.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from carbonaware_operator.api.reasons import ConditionType, EndReason, HoldReason, ReleaseReason
+from carbonaware_operator.api.reasons import (
+    ConditionType,
+    EndReason,
+    HoldReason,
+    ReleaseReason,
+    State,
+)
 from carbonaware_operator.planning.decision import Decision, Fail, Hold
 from carbonaware_operator.planning.job import Job, ResolvedSchedule
 from carbonaware_operator.planning.observed import Ending, Observed, Workload
 from carbonaware_operator.planning.outlook import Missing, Outlook
+from carbonaware_operator.planning.state import stated
 from carbonaware_operator.quantities.instants import Instant
 
 RELEASE_MESSAGES = {
@@ -41,11 +48,14 @@ class Condition:
 class Progress:
     """The planner's part of a job's status; empty for a job seen for the first time."""
 
+    state: State | None = None
+    reason: str = ""
     generation: int | None = None
     zone_name: str | None = None
     deadline: Instant | None = None
     conditions: tuple[Condition, ...] = ()
     planned_start: Instant | None = None
+    latest_start: Instant | None = None
     workload: Workload | None = None
     handled_request: str | None = None
     baseline_start: Instant | None = None
@@ -94,13 +104,25 @@ def advance(
         deadline=job.schedule.deadline,
     )
     if isinstance(decision, Fail):
-        return _failed(following, decision, moment)
-    if child is None:
-        return _waiting(following, job, decision, outlook, moment)
-    following = _started(following, job.schedule, child, moment)
+        following = _failed(following, decision, moment)
+    elif child is None:
+        following = _waiting(following, job, decision, outlook, moment)
+    else:
+        following = _with_child(following, job.schedule, child, decision, moment)
+    return stated(following, child, decision)
+
+
+def _with_child(
+    progress: Progress,
+    schedule: ResolvedSchedule,
+    child: Observed,
+    decision: Decision,
+    moment: Moment,
+) -> Progress:
+    progress = _started(progress, schedule, child, moment)
     if child.ending:
-        return _ended(following, child.ending, moment)
-    return _interrupted(following, child, decision, moment)
+        return _ended(progress, child.ending, moment)
+    return _interrupted(progress, child, decision, moment)
 
 
 def with_condition(
@@ -126,11 +148,21 @@ def _waiting(
     progress = replace(progress, baseline_start=_baseline_start(progress, job, moment))
     if not isinstance(decision, Hold):
         return progress
-    progress = replace(progress, planned_start=decision.until)
+    latest = _latest_start(job, decision, moment)
+    progress = replace(progress, planned_start=decision.until, latest_start=latest)
     progress = _with_signal(progress, outlook, moment)
     return with_condition(
         progress, ConditionType.RELEASED, False, decision.reason, decision.message, moment
     )
+
+
+def _latest_start(job: Job, hold: Hold, moment: Moment) -> Instant | None:
+    """When it starts, or fails, at the latest; None where no deadline ends the waiting."""
+    if hold.reason in (HoldReason.SUSPENDED_BY_USER, HoldReason.INVALID_WORKLOAD):
+        return None
+    deadline = job.schedule.deadline
+    last = job.schedule.windows.last_start(not_before=moment.now, not_after=deadline)
+    return last or deadline
 
 
 def _baseline_start(progress: Progress, job: Job, moment: Moment) -> Instant | None:
@@ -178,6 +210,7 @@ def _started(
         shifts=((child.created, shift),),
         released=child.created,
         planned_start=None,
+        latest_start=None,
         held_seconds=max(0, round((child.created - moment.created).total_seconds())),
     )
     return _running(progress, child.release_reason, moment)
@@ -214,7 +247,9 @@ def _ended(progress: Progress, ending: Ending, moment: Moment) -> Progress:
 
 def _finished(progress: Progress, end: Instant) -> Progress:
     """Note the end, and how long the job ran if it did."""
-    finished = replace(progress, finished=end, suspended=None, planned_start=None)
+    finished = replace(
+        progress, finished=end, suspended=None, planned_start=None, latest_start=None
+    )
     if progress.released is None:
         return finished
     elapsed = round((end - progress.released).total_seconds())

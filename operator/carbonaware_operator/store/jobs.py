@@ -24,6 +24,7 @@ from carbonaware_operator.planning.job import (
 from carbonaware_operator.planning.observed import Observed, stage_of
 from carbonaware_operator.planning.outlook import Outlook
 from carbonaware_operator.planning.progress import Progress
+from carbonaware_operator.planning.state import standing_of
 from carbonaware_operator.quantities.durations import parse_duration
 from carbonaware_operator.quantities.instants import Instant, parse_instant
 from carbonaware_operator.store.graves import Graves
@@ -292,7 +293,7 @@ class JobStore:
     def _list(self, record: JobRecord) -> None:
         """Put a record into each index that it belongs in."""
         held = not (record.child or record.suspend or record.progress.ended)
-        key = (record.namespace, record.zone_name, *_state(record.progress), held)
+        key = (record.namespace, record.zone_name, *standing_of(record.progress), held)
         tally = record.tally = self._tallies.get(key) or Tally(*key)
         tally.count += 1
         self._tallies[key] = tally
@@ -385,17 +386,3 @@ def _was_accepted(progress: Progress) -> bool:
     """Whether an earlier pass found the workload acceptable: the template cannot change."""
     released = progress.condition(ConditionType.RELEASED)
     return released is not None and released.reason != HoldReason.INVALID_WORKLOAD
-
-
-def _state(progress: Progress) -> tuple[str, str]:
-    """One word for a job's state, and the reason of the condition that says so."""
-    for kind in (ConditionType.COMPLETE, ConditionType.FAILED, ConditionType.RELEASED):
-        condition = progress.condition(kind)
-        if condition:
-            name = kind.value if kind is not ConditionType.RELEASED else _released(condition.status)
-            return name, condition.reason
-    return "Pending", ""
-
-
-def _released(status: bool) -> str:
-    return "Released" if status else "Held"

@@ -1,5 +1,6 @@
 """Progress <-> the planner's fields of a CarbonAwareJob's status."""
 
+import sys
 from typing import Any
 
 from carbonaware_operator.api.job import CarbonAwareJobStatus, WorkloadReference
@@ -14,11 +15,14 @@ def progress_of(status: CarbonAwareJobStatus) -> Progress:
     """Read back what an earlier operator, or this one, wrote."""
     workload = status.workload
     return Progress(
+        state=status.state,
+        reason=sys.intern(status.reason or ""),
         generation=status.observed_generation,
         zone_name=status.zone_name,
         deadline=_parsed(status.deadline),
         conditions=in_order(_condition_of(c) for c in status.conditions or [] if _is_ours(c)),
         planned_start=_parsed(status.plan.start_time) if status.plan else None,
+        latest_start=_parsed(status.plan.latest_start_time) if status.plan else None,
         workload=_workload_of(workload) if workload else None,
         handled_request=status.handled_release_request,
         baseline_start=_parsed(status.baseline_start_time),
@@ -33,13 +37,14 @@ def progress_of(status: CarbonAwareJobStatus) -> Progress:
 
 def status_of(progress: Progress) -> dict[str, Any]:
     """The complete set of status fields that the planner owns, for server-side apply."""
-    plan = {"startTime": _formatted(progress.planned_start)} if progress.planned_start else None
     fields = {
+        "state": progress.state,
+        "reason": progress.reason or None,
         "observedGeneration": progress.generation,
         "zoneName": progress.zone_name,
         "deadline": _formatted(progress.deadline),
         "conditions": [_api_condition(c) for c in progress.conditions],
-        "plan": plan,
+        "plan": _plan(progress),
         "workload": _workload(progress.workload),
         "handledReleaseRequest": progress.handled_request,
         "baselineStartTime": _formatted(progress.baseline_start),
@@ -81,6 +86,11 @@ def _api_condition(condition: Condition) -> dict[str, Any]:
 
 def _workload_of(reference: WorkloadReference) -> Workload:
     return Workload(reference.api_version, reference.kind, reference.name, reference.uid)
+
+
+def _plan(progress: Progress) -> dict[str, str] | None:
+    times = {"startTime": progress.planned_start, "latestStartTime": progress.latest_start}
+    return {name: format_instant(time) for name, time in times.items() if time} or None
 
 
 def _workload(workload: Workload | None) -> dict[str, str] | None:

@@ -50,8 +50,8 @@ def list_(
     """List jobs and what they wait for.
 
     NOW/LIMIT is the grid's intensity now against `maxGramsPerKWh`, in gCO2e/kWh; a tilde marks a
-    fallback value. START is when a held job starts at the latest, or when it was started. A job is
-    Starting while none of its pods is ready; REASON then says what they lack.
+    fallback value. LATEST START is when a held job starts, or fails, in any case. A job is Starting
+    until one of its pods is ready; REASON then says what they lack.
     """
     if all_namespaces and (namespace or names):
         raise click.UsageError("-A excludes -n and names of jobs")
@@ -99,7 +99,7 @@ class _View:
             print_rows(self._columns, rows)
         else:
             if found.pods_hidden:
-                print_note("You may not list pods: a job shows as Running as soon as it started.")
+                print_note("You may not list pods: REASON does not say what they lack.")
             self._columns = print_table(jobs.header(**self._form), rows)
         self._shown = documents
 
