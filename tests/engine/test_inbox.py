@@ -74,9 +74,19 @@ class TestJobs:
         ],
         ids=str,
     )
-    def test_an_odd_job_is_logged_and_concerns_nobody_else(self, hall, caplog, odd):
-        """A feed that raises would stop for every job."""
+    def test_an_odd_job_is_logged_and_decided_on(self, hall, caplog, odd):
+        """Its owner is told, and its deadline holds where it can be read."""
         hall.inbox.job(a_job_body("odd", **odd), deleted=False)
+
+        assert (["object not understood"], ["uid-odd"]) == (caplog.messages, hall.touched)
+
+    @pytest.mark.parametrize("lacking", ["creationTimestamp", "generation", "name"])
+    def test_an_object_of_no_shape_is_logged_and_concerns_nobody_else(self, hall, caplog, lacking):
+        """A feed that raises would stop for every job."""
+        body = a_job_body("odd")
+        del body["metadata"][lacking]
+
+        hall.inbox.job(body, deleted=False)
 
         assert (["object not understood"], []) == (caplog.messages, hall.touched)
 
@@ -147,6 +157,18 @@ class TestZones:
         hall.inbox.zone(a_zone_body(uid="old", resource_version=10), deleted=False)
 
         assert ("new", ["de"]) == (hall.zones.records["de"].uid, hall.changed_zones)
+
+    def test_a_zone_that_cannot_be_read_is_counted_until_it_can_be(self, hall, caplog):
+        """What was known of it before still holds."""
+        hall.inbox.zone(a_zone_body(), deleted=False)
+        odd = a_zone_body(resource_version=2)
+        odd["spec"]["source"]["type"] = "Oracle"
+        hall.inbox.zone(odd, deleted=False)
+        odd_then = set(hall.zones.unreadable), hall.zones.records.keys() == {"de"}
+        hall.inbox.zone(a_zone_body(resource_version=3, generation=3), deleted=False)
+
+        assert (({"zone-uid"}, True), set()) == (odd_then, hall.zones.unreadable)
+        assert ["object not understood"] == caplog.messages
 
     def test_a_deleted_zone_wakes_its_jobs(self, hall):
         """They are held with NoZone from then on."""

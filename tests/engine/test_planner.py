@@ -496,6 +496,18 @@ class TestQuotas:
         assert stage.child("first")
 
 
+class TestUnreadable:
+    async def test_job_is_told_and_starts_at_its_deadline(self, stage):
+        """A strategy of a newer version, after a roll-back of the operator."""
+        await stage.add(schedule={"strategy": "Whenever", "startBy": "2026-06-15T14:00:00Z"})
+        told = stage.told()
+        await stage.clock.advance(2 * 3600)
+        await stage.done()
+
+        assert (("False", "Unreadable"), ("True", "DeadlineReached")) == (told, stage.told())
+        assert stage.child() is not None
+
+
 class TestTrouble:
     async def test_a_job_that_changed_is_decided_on_anew(self, stage):
         """The user suspends at the very moment of the release: the live job counts."""
@@ -602,7 +614,8 @@ class TestTrouble:
         """What nobody foresaw concerns one job, and does not cost it its deadline."""
         odd = a_job_body("odd", suspend=True)
         record = stage.jobs.apply(stage.kube.put(CARBON_AWARE_JOBS, "ml", a_job_body("odd")))
-        stage.kube.put(CARBON_AWARE_JOBS, "ml", odd | {"spec": odd["spec"] | {"schedule": "x"}})
+        odd["metadata"]["annotations"] = "x"
+        stage.kube.put(CARBON_AWARE_JOBS, "ml", odd)
 
         stage.planner.touch(record.uid)
         await stage.add()

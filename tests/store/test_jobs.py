@@ -10,15 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from builders import NOON, a_child_body, a_job_body, a_job_spec, an_outlook, hours, minutes
-from carbonaware_operator.api.reasons import Annotation, HoldReason
+from carbonaware_operator.api.reasons import Annotation, EndReason, HoldReason, ReleaseReason
 from carbonaware_operator.kinds.parent import earlier_name
-from carbonaware_operator.planning.decision import Decision, Hold
+from carbonaware_operator.planning.decision import Decision, Hold, Release
 from carbonaware_operator.planning.job import Blocked
 from carbonaware_operator.planning.observed import Stage
 from carbonaware_operator.store.graves import MOST, Graves
 from carbonaware_operator.store.jobs import JobStore
 
 JOB = a_job_body()
+AT_FOUR = {"startBy": "2026-06-15T16:00:00Z"}
+ODD_WINDOW = {"start": "01:00", "end": "02:00", "timeZone": "Europe"}  # a folder of the zones
 
 
 @pytest.fixture
@@ -71,10 +73,119 @@ class TestApply:
         """The template cannot change: what passed once passes, what was refused is tried again."""
         assert expected == store.apply(a_job_body(status=status)).workload_checked
 
-    def test_odd_objects_raise_a_value_error(self, store):
-        """The caller can tell an odd object from a defect."""
-        with pytest.raises(ValueError, match="strategy"):
-            store.apply(a_job_body(schedule={"strategy": "Whenever"}))
+    def test_an_object_without_identity_raises(self, store):
+        """The caller can tell an object of no shape from a defect."""
+        with pytest.raises(KeyError):
+            store.apply({"metadata": {"uid": "a", "resourceVersion": "1"}})
+
+
+class TestUnreadable:
+    """After a roll-back a newer word, or a time zone that only the API server knows."""
+
+    @pytest.mark.parametrize(
+        ("odd", "named"),
+        [
+            ({"strategy": "LowestIntensity"}, "spec.schedule.strategy"),
+            ({"whenSignalMissing": "Ask"}, "spec.schedule.whenSignalMissing"),
+            ({"windows": [ODD_WINDOW]}, "spec.schedule.windows"),
+        ],
+    )
+    def test_is_held_until_its_deadline_and_told_why(self, store, odd, named):
+        """Then it starts, whatever else it wanted."""
+        record = store.apply(a_job_body(schedule=AT_FOUR | odd))
+
+        hold = record.decide(an_outlook(), NOON)
+        assert HoldReason.UNREADABLE is hold.reason
+        assert named in hold.message
+        assert "starts at 2026-06-15T16:00:00Z" in hold.message
+        assert Release(ReleaseReason.DEADLINE_REACHED) == record.decide(None, NOON + hours(4))
+
+    def test_fails_at_its_deadline_where_it_is_to_fail(self, store):
+        """That could be read."""
+        schedule = AT_FOUR | {"whenDeadlineReached": "Fail", "strategy": "LowestIntensity"}
+        record = store.apply(a_job_body(schedule=schedule))
+
+        assert "fails at" in record.decide(None, NOON).message
+        assert EndReason.DEADLINE_MISSED is record.decide(None, NOON + hours(4)).reason
+
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            {"schedule": {"startBy": "tomorrow"}},
+            {"schedule": {"maxDelay": "9" * 31 + "h"}},
+            {"schedule": {"finishBy": "2026-06-15T16:00:00Z", "expectedDuration": "long"}},
+            {"schedule": {"earliestStart": "soon"}},
+            {"schedule": "at night"},
+            {"suspend": "if you like"},
+        ],
+        ids=str,
+    )
+    def test_without_a_deadline_is_not_started(self, store, odd):
+        """To guess when somebody wanted it is worse than to ask."""
+        hold = store.apply(a_job_body(**odd)).decide(an_outlook(0), NOON + hours(99))
+
+        assert (HoldReason.UNREADABLE, None) == (hold.reason, hold.review)
+        assert "not started before" in hold.message
+
+    def test_is_read_again_once_it_is_corrected(self, store):
+        """Nothing of the trouble stays."""
+        store.apply(a_job_body(schedule={"strategy": "LowestIntensity"}))
+        before = set(store.unreadable)
+        record = store.apply(a_job_body(resource_version=2, generation=2))
+
+        assert ({"uid-train"}, set(), None) == (before, store.unreadable, record.refusal)
+
+    def test_status_changes_no_decision_and_keeps_what_can_be_read(self, store):
+        """Above all that the workload was created already."""
+        workload = {"apiVersion": "batch/v1", "kind": "Job", "name": "train", "uid": "child-uid"}
+        odd = {"type": "Complete", "status": "Perhaps", "reason": 5}
+        status = held("NoZone") | {"workload": workload, "releasedTime": "once"}
+        status["conditions"].append(odd)
+
+        record = store.apply(a_job_body(status=status))
+
+        assert (None, "child-uid") == (record.refusal, record.progress.workload.uid)
+        assert ["NoZone"] == [condition.reason for condition in record.progress.conditions]
+        assert {"uid-train"} == store.unreadable
+
+    def test_ledger_is_not_begun_anew(self, store):
+        """What was booked would be lost; and it keeps no ended job for ever."""
+        workload = {"apiVersion": "batch/v1", "kind": "Job", "name": "train", "uid": "child-uid"}
+        record = store.apply(a_job_body(status={"workload": workload, "ledger": {"sources": 5}}))
+
+        assert ([], True) == (list(store.unsettled()), record.accounted_for)
+
+    @given(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(
+                        [
+                            "schedule",
+                            "windows",
+                            "startBy",
+                            "suspend",
+                            "conditions",
+                            "ledger",
+                            "type",
+                        ]
+                    ),
+                    inner,
+                    max_size=3,
+                )
+            ),
+            max_leaves=12,
+        ),
+        st.sampled_from(["spec", "status"]),
+    )
+    def test_whatever_its_shape_has_a_record(self, odd, section):
+        """One object must not keep the operator from starting."""
+        store = JobStore()
+        store.apply(a_job_body() | {section: odd})
+
+        assert {"uid-train"} == store.records.keys()
 
 
 class TestZones:

@@ -10,6 +10,7 @@ from carbonaware_operator.store.zones import ZoneStore, zone_record
 from carbonaware_operator.telemetry.metrics import OperatorMetrics
 
 DEADLINE = "carbonaware_job_next_deadline_seconds"
+UNREADABLE = "carbonaware_unreadable_objects"
 RELEASES = "carbonaware_job_releases_total"
 
 
@@ -49,6 +50,14 @@ class TestStoreGauges:
         meter.jobs.forget("uid-a")
 
         assert b"carbonaware_jobs{" not in generate_latest(meter.metrics.registry)
+
+    def test_count_what_cannot_be_read(self, meter):
+        """After a roll-back somebody should look at it."""
+        meter.jobs.apply(a_job_body("a", schedule={"strategy": "Whenever"}))
+        meter.zones.unreadable.add("uid")
+
+        shown = [meter.value(UNREADABLE, kind=kind) for kind in ("CarbonAwareJob", "CarbonZone")]
+        assert [1, 1] == shown
 
 
 class TestNextDeadline:

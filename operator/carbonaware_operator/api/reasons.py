@@ -36,12 +36,18 @@ class HoldReason(StrEnum):
     NAME_TAKEN = "NameTaken"
     QUOTA_EXCEEDED = "QuotaExceeded"
     NO_ZONE = "NoZone"
+    UNREADABLE = "Unreadable"
 
 
 REFUSALS = frozenset(
-    {HoldReason.INVALID_WORKLOAD, HoldReason.NAME_TAKEN, HoldReason.QUOTA_EXCEEDED}
+    {
+        HoldReason.INVALID_WORKLOAD,
+        HoldReason.NAME_TAKEN,
+        HoldReason.QUOTA_EXCEEDED,
+        HoldReason.UNREADABLE,
+    }
 )
-"""Reasons by which the API server refuses a child Job; only it and the operator know of them."""
+"""Reasons why no child Job can be, whatever the grid; only API server and operator know them."""
 
 
 class ReleaseReason(StrEnum):

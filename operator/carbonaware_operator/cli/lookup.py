@@ -17,10 +17,11 @@ from carbonaware_operator.cluster.kube import (
     Object,
 )
 from carbonaware_operator.kinds.parent import parent_uid
+from carbonaware_operator.kinds.registry import observe
 from carbonaware_operator.planning.job import Blocked, ScheduleDefaults
 from carbonaware_operator.planning.progress import Progress
 from carbonaware_operator.quantities.instants import parse_instant
-from carbonaware_operator.store.jobs import JobRecord, JobStore
+from carbonaware_operator.store.jobs import JobRecord, record_of
 from carbonaware_operator.store.status import progress_of
 from carbonaware_operator.store.zones import ZoneRecord, zone_record
 
@@ -117,11 +118,8 @@ async def _existing(
 
 
 def _record(body: Object, status: CarbonAwareJobStatus, child: Object | None) -> JobRecord:
-    store = JobStore(default_zone=status.zone_name, defaults=_defaults(body, status))
-    store.apply(body)
-    if child:
-        store.apply_child(child)
-    record = store.records[body["metadata"]["uid"]]
+    record = record_of(body, status.zone_name, _defaults(body, status))
+    record.child = observe(child) if child else None
     record.blocked = _blocked(record.progress)
     return record
 

@@ -5,12 +5,10 @@ from collections.abc import Callable
 
 from carbonaware_operator.cluster.kube import Object
 from carbonaware_operator.store.jobs import JobStore
+from carbonaware_operator.store.reading import ODD, said_by
 from carbonaware_operator.store.zones import ZoneStore, zone_record
 
 log = logging.getLogger(__name__)
-
-_ODD_OBJECT = (ValueError, KeyError, TypeError)
-"""What reading an object raises that the API server should not have let through."""
 
 
 class StoreInbox:
@@ -43,19 +41,22 @@ class StoreInbox:
             return
         try:
             record = self._jobs.apply(body)
-        except _ODD_OBJECT as error:
-            _complain(body, error)
+        except ODD as error:
+            _complain(body, said_by(error))
             return
-        if record:
-            self._touch(record.uid)
+        if record is None:
+            return
+        if record.unreadable:
+            _complain(body, record.unreadable.problems)
+        self._touch(record.uid)
 
     def child(self, body: Object, *, deleted: bool) -> None:
         """A batch/v1 Job with our label was seen, changed or deleted."""
         try:
             change = self._jobs.forget_child if deleted else self._jobs.apply_child
             parent = change(body)
-        except _ODD_OBJECT as error:
-            _complain(body, error)
+        except ODD as error:
+            _complain(body, said_by(error))
             return
         if parent:
             self._touch(parent)
@@ -67,8 +68,9 @@ class StoreInbox:
         """A CarbonZone was seen, changed or deleted."""
         try:
             name = self._without(body) if deleted else self._with(body)
-        except _ODD_OBJECT as error:
-            _complain(body, error)
+        except ODD as error:
+            self._zones.unreadable.add(body["metadata"]["uid"])
+            _complain(body, said_by(error))
             return
         if name:
             self._zone_changed(name)
@@ -88,7 +90,7 @@ class StoreInbox:
         return record.name
 
 
-def _complain(body: Object, error: Exception) -> None:
+def _complain(body: Object, problem: str) -> None:
     metadata = body.get("metadata") or {}
     log.warning(
         "object not understood",
@@ -96,6 +98,6 @@ def _complain(body: Object, error: Exception) -> None:
             "kind": body.get("kind"),
             "namespace": metadata.get("namespace"),
             "object_name": metadata.get("name"),
-            "error": str(error),
+            "error": problem,
         },
     )

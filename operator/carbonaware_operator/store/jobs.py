@@ -1,13 +1,18 @@
 """CarbonAwareJobs as the operator knows them: one slotted record each, indexed by what wakes it."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from sys import intern
 from typing import Any, NamedTuple
 
 from carbonaware_operator.accounting.ledger import final
-from carbonaware_operator.api.job import CarbonAwareJobSpec, CarbonAwareJobStatus
+from carbonaware_operator.api.job import (
+    CarbonAwareJobSpec,
+    CarbonAwareJobStatus,
+    WhenDeadlineReached,
+)
 from carbonaware_operator.api.ledger import Ledger
 from carbonaware_operator.api.reasons import Annotation, ConditionType, EndReason, HoldReason
 from carbonaware_operator.kinds.parent import parent_uid
@@ -26,9 +31,10 @@ from carbonaware_operator.planning.outlook import Outlook
 from carbonaware_operator.planning.progress import Progress
 from carbonaware_operator.planning.state import standing_of
 from carbonaware_operator.quantities.durations import parse_duration
-from carbonaware_operator.quantities.instants import Instant, parse_instant
+from carbonaware_operator.quantities.instants import Instant, format_instant, parse_instant
 from carbonaware_operator.store.graves import Graves
 from carbonaware_operator.store.held import HeldJobs
+from carbonaware_operator.store.reading import ODD, readable
 from carbonaware_operator.store.status import progress_of
 
 _DEFAULTS = ScheduleDefaults()
@@ -44,6 +50,19 @@ class Tally:
     reason: str
     held: bool
     count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """That an object was not read as a whole, and what follows from it.
+
+    blocked: holds the job until its deadline, for good when that was not read; None while it is
+    only the status that was not read. ledger: whether the account is what was not read.
+    """
+
+    problems: str
+    blocked: Blocked | None
+    ledger: bool
 
 
 class Unkept(NamedTuple):
@@ -78,6 +97,7 @@ class JobRecord:
     blocked: Blocked | None = None
     workload_checked: bool = False
     unkept: Unkept | None = None
+    unreadable: Unreadable | None = None
     tally: Tally | None = None
 
     @property
@@ -100,8 +120,15 @@ class JobRecord:
 
     @property
     def accounted_for(self) -> bool:
-        """Whether no more energy can come: settled, or nothing ever ran."""
-        return not self.owner_uids or bool(self.ledger and self.ledger.settled)
+        """Whether no more energy can come: settled, or nothing ever ran; or none can be noted."""
+        if not self.owner_uids or (self.unreadable and self.unreadable.ledger):
+            return True
+        return bool(self.ledger and self.ledger.settled)
+
+    @property
+    def refusal(self) -> Blocked | None:
+        """What keeps the workload from being started, whatever the grid."""
+        return self.blocked or (self.unreadable.blocked if self.unreadable else None)
 
     def decide(self, outlook: Outlook | None, now: Instant) -> Decision:
         """Decide on this job, which has not ended; a child Job that was deleted fails it."""
@@ -126,7 +153,7 @@ class JobRecord:
             zone_name=self.zone_name,
             schedule=self.schedule,
             release_requested=request is not None and request != self.progress.handled_request,
-            blocked=self.blocked,
+            blocked=self.refusal,
         )
 
 
@@ -144,6 +171,7 @@ class JobStore:
     default_zone: str | None = None
     defaults: ScheduleDefaults = field(default_factory=ScheduleDefaults)
     records: dict[str, JobRecord] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
     graves: Graves = field(default_factory=Graves)
     _held: dict[str | None, HeldJobs] = field(default_factory=dict)
     _tallies: dict[tuple[str | bool | None, ...], Tally] = field(default_factory=dict)
@@ -154,8 +182,9 @@ class JobStore:
     def apply(self, body: dict[str, Any]) -> JobRecord | None:
         """Take in an object of the API; the record, None of a job that was deleted meanwhile.
 
-        What is not newer than what is known changes nothing, and is not read.
-        Raises ValueError: the object does not have the shape that its CRD demands.
+        What is not newer than what is known changes nothing, and is not read. Of a spec or status
+        that cannot be read the record holds what can be. Raises LookupError, TypeError or
+        ValueError: not even its metadata can be read.
         """
         metadata = body["metadata"]
         uid = metadata["uid"]
@@ -163,7 +192,7 @@ class JobStore:
         if known is None:
             if uid in self.graves:
                 return None
-            record = record_of(body, self.default_zone, self.defaults)
+            record = self._read(body)
             record.child = self._children.get(Parent(record.namespace, uid))
         else:
             if int(metadata["resourceVersion"]) <= int(known.resource_version):
@@ -256,12 +285,25 @@ class JobStore:
             for namespace, deadline in held.next_deadlines():
                 yield namespace, zone_name, deadline
 
+    def _read(self, body: dict[str, Any]) -> JobRecord:
+        try:
+            return record_of(body, self.default_zone, self.defaults)
+        except ODD:
+            return self._read_in_part(body)
+
+    def _read_in_part(self, body: dict[str, Any]) -> JobRecord:
+        found = readable(body, lambda part: record_of(part, self.default_zone, self.defaults))
+        record = record_of(found.body, self.default_zone, self.defaults)
+        record.unreadable = _unreadable(found.problems, record.schedule)
+        return record
+
     def _renewed(self, known: JobRecord, body: dict[str, Any]) -> JobRecord:
         """A newer version of a known job: a spec of the same generation is not read again."""
         metadata = body["metadata"]
-        if metadata["generation"] == known.generation:
-            return replace(known, **_stated(metadata, body.get("status")))
-        record = record_of(body, self.default_zone, self.defaults)
+        if metadata["generation"] == known.generation and known.unreadable is None:
+            with suppress(*ODD):
+                return replace(known, **_stated(metadata, body.get("status")))
+        record = self._read(body)
         record.child, record.blocked, record.unkept = known.child, known.blocked, known.unkept
         record.workload_checked = known.workload_checked
         return record
@@ -300,7 +342,10 @@ class JobStore:
         if held:
             jobs = self._held.setdefault(record.zone_name, HeldJobs())
             jobs.add(record.namespace, record.uid, record.schedule)
-        if record.owner_uids and not final(record.ledger):
+        if record.unreadable:
+            self.unreadable.add(record.uid)
+        lost = record.unreadable and record.unreadable.ledger
+        if record.owner_uids and not (final(record.ledger) or lost):
             self._unsettled[record.uid] = None
 
     def _unlist(self, record: JobRecord) -> None:
@@ -319,6 +364,7 @@ class JobStore:
             if not jobs:
                 del self._held[tally.zone_name]
         self._unsettled.pop(record.uid, None)
+        self.unreadable.discard(record.uid)
 
 
 def record_of(
@@ -360,6 +406,41 @@ def _stated(metadata: dict[str, Any], status: dict[str, Any] | None) -> dict[str
         "progress": progress_of(read),
         "ledger": read.ledger,
     }
+
+
+_NOT_FOR_THE_START = frozenset(
+    f"spec.{name}"
+    for name in (
+        "zoneName",
+        "ttlAfterFinished",
+        "schedule.strategy",
+        "schedule.maxGramsPerKWh",
+        "schedule.preferredGramsPerKWh",
+        "schedule.expectedDuration",
+        "schedule.windows",
+        "schedule.whenSignalMissing",
+        "schedule.whenDeadlineReached",
+    )
+)
+"""Without these a job can still be started at its latest start, or failed there."""
+
+
+def _unreadable(problems: Mapping[str, str], schedule: ResolvedSchedule) -> Unreadable:
+    """What follows for a job from what could not be read of it."""
+    text = "; ".join(f"`{path}` ({problem})" for path, problem in [*problems.items()][:3])
+    of_spec = {path for path in problems if path.startswith("spec.")}
+    blocked = None
+    if of_spec:
+        startable = of_spec <= _NOT_FOR_THE_START
+        fails = schedule.when_deadline_reached is WhenDeadlineReached.FAIL
+        end = f"{'fails' if fails else 'starts'} at {format_instant(schedule.deadline)}"
+        blocked = Blocked(
+            HoldReason.UNREADABLE,
+            f"this version of the operator cannot read {text}; correct it, or update the operator; "
+            + (end if startable else "not started before"),
+            retry=schedule.deadline if startable else None,
+        )
+    return Unreadable(text, blocked, ledger="status.ledger" in problems)
 
 
 def _interned(text: str | None) -> str | None:

@@ -76,7 +76,8 @@ class ZoneStore:
     """All zones by name, and what the signals loop made of them.
 
     unguarded: what lacks for the admission policies to guard the operator, empty when nothing does;
-    None while that is unknown.
+    None while that is unknown. unreadable: uids of zones whose last change could not be read; what
+    was known of them before still holds.
     """
 
     records: dict[str, ZoneRecord] = field(default_factory=dict)
@@ -84,6 +85,7 @@ class ZoneStore:
     readings: dict[str, ZoneReading] = field(default_factory=dict)
     prices: dict[str, Price] = field(default_factory=dict)
     unguarded: str | None = None
+    unreadable: set[str] = field(default_factory=set)
     graves: Graves = field(default_factory=Graves)
 
     def knows(self, name: str, uid: str, resource_version: int) -> bool:
@@ -93,6 +95,7 @@ class ZoneStore:
 
     def apply(self, record: ZoneRecord) -> None:
         """Take in a created or changed zone."""
+        self.unreadable.discard(record.uid)
         self.records[record.name] = record
 
     def versions(self) -> dict[str, int]:
@@ -105,6 +108,7 @@ class ZoneStore:
         A zone that was created again under its name is another one, and stays.
         """
         self.graves.add(uid)
+        self.unreadable.discard(uid)
         name = next((zone.name for zone in self.records.values() if zone.uid == uid), None)
         if name is not None:
             self.records.pop(name)

@@ -35,7 +35,7 @@ class OperatorMetrics:
     ) -> None:
         self.registry = CollectorRegistry()
         self._places = Places(zones, now)
-        self.registry.register(JobCollector(jobs, self._places, now))
+        self.registry.register(JobCollector(jobs, zones, self._places, now))
         self.registry.register(grid_metrics.GridCollector(zones, now))
         self._accounts()
         self._questions()
