@@ -40,7 +40,7 @@ class TestStatusFields:
             "pricedPercent": 100,
             "comparedPercent": 100,
             "estimatedPercent": 0,
-            "summary": {"energy": "1.00 kWh", "emissions": "100 g", "avoided": "75 %"},
+            "summary": {"energy": "1.00 kWh", "emissions": "100 g", "avoided": "300 g (75 %)"},
         } == fields
 
     def test_are_negative_when_waiting_made_it_worse(self) -> None:
@@ -51,7 +51,13 @@ class TestStatusFields:
 
         assert -20_000 == fields["avoidedEmissionsMilligrams"]
         assert -20 == fields["avoidedPercent"]
-        assert "-20 %" == fields["summary"]["avoided"]
+        assert "20.0 g more" == fields["summary"]["avoided"]
+
+    def test_call_a_run_that_waited_for_nothing_neither(self) -> None:
+        """It was no better and no worse than at once."""
+        fields = fields_of(a_ledger(KILOWATT_HOUR, start=MIDNIGHT), 100)
+
+        assert "0 %" == fields["summary"]["avoided"]
 
     def test_compare_only_what_has_both_sides(self) -> None:
         """Energy without a baseline is left out of the savings, not out of the emissions."""

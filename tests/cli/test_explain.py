@@ -320,7 +320,7 @@ class TestStartedJob:
         status = RUNNING | {
             "runSeconds": 600,
             "energyMethod": "Measured",
-            "summary": {"energy": "20.0 Wh", "emissions": "6.0 g", "avoided": "40 %"},
+            "summary": {"energy": "20.0 Wh", "emissions": "6.0 g", "avoided": "4.0 g (40 %)"},
         }
         status["conditions"] = [
             *RUNNING["conditions"],
@@ -331,4 +331,27 @@ class TestStartedJob:
         text = kubectl_carbonaware("explain", "train").stdout
 
         assert "Complete, Succeeded" in text
-        assert "ran 10 min, 20.0 Wh (Measured), 6.0 g CO2e, 40 % saved" in text
+        assert "ran 10 min, 20.0 Wh (Measured), 6.0 g CO2e, 4.0 g (40 %) saved" in text
+
+    @pytest.mark.parametrize(
+        ("zone", "summary", "words"),
+        [
+            ("de", {"emissions": "6.0 g", "avoided": "1.3 g more"}, "6.0 g CO2e, 1.3 g more than"),
+            ("gone", {}, "20.0 Wh, not priced: there is no CarbonZone gone"),
+            ("de", {}, "20.0 Wh, not priced yet: CarbonZone de has no intensity"),
+        ],
+        ids=["worse than at once", "a zone that is gone", "hours without intensity"],
+    )
+    def test_says_in_words_what_is_no_saving(
+        self,
+        api: StandInApi,
+        kubectl_carbonaware: Run,
+        zone: str,
+        summary: dict[str, str],
+        words: str,
+    ) -> None:
+        """A sign is overlooked, and a blank explains nothing."""
+        status = RUNNING | {"summary": {"energy": "20.0 Wh"} | summary}
+        api.add(stored_zone(), stored_job(zone=zone, status=status))
+
+        assert words in kubectl_carbonaware("explain", "train").stdout

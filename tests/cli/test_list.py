@@ -28,7 +28,7 @@ DONE = operator_status(
     avoidedEmissionsMilligrams=4000,
     avoidedPercent=40,
     energyMethod="Measured",
-    summary={"energy": "20.0 Wh", "emissions": "6.0 g", "avoided": "40 %"},
+    summary={"energy": "20.0 Wh", "emissions": "6.0 g", "avoided": "4.0 g (40 %)"},
 )
 DONE["conditions"].append(condition_of("Complete", True, "Succeeded"))
 
@@ -68,7 +68,7 @@ class TestList:
 
         assert [
             *("train", "Complete", "Succeeded", "-", "30 min ago", "de", "-"),
-            *("20.0 Wh", "6.0 g", "40 %"),
+            *("20.0 Wh", "6.0 g", "4.0 g (40 %)"),
         ] == row
 
     def test_marks_the_fallback_and_says_when_a_zone_is_not_known(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,11 +31,36 @@ class TestTransitions:
         """A new job that waits says why."""
         assert [HELD] == transitions(progress(), progress(HELD, FRESH))
 
-    def test_another_reason_is_one(self):
-        """Held for another reason is news."""
-        other = replace(HELD, reason=HoldReason.NO_ZONE)
+    def test_to_wait_for_something_else_is_none(self):
+        """The condition says it; an opening window concerns a thousand jobs at once."""
+        other = replace(HELD, reason=HoldReason.OUTSIDE_WINDOW)
+
+        assert [] == transitions(progress(HELD), progress(other))
+
+    @pytest.mark.parametrize(
+        "reason", [HoldReason.NO_ZONE, HoldReason.INVALID_WORKLOAD, HoldReason.NAME_TAKEN]
+    )
+    def test_what_somebody_must_mend_is_one_and_a_warning(self, reason):
+        """Nothing else ends it."""
+        other = replace(HELD, reason=reason)
 
         assert [other] == transitions(progress(HELD), progress(other))
+        assert "Warning" == event_body(a_record(), other, NOON, "pod-1")["type"]
+
+    def test_a_suspension_and_its_end_are(self):
+        """Released becomes False, and True again."""
+        suspended = replace(HELD, reason=HoldReason.SUSPENDED_BY_USER)
+
+        assert [suspended] == transitions(progress(STARTED), progress(suspended))
+        assert [STARTED] == transitions(progress(suspended), progress(STARTED))
+
+    def test_a_missed_deadline_is_one(self):
+        """It fails; that it is not released goes without saying."""
+        missed = replace(HELD, reason=EndReason.DEADLINE_MISSED)
+        failed = replace(FAILED, reason=EndReason.DEADLINE_MISSED)
+
+        assert [failed] == transitions(progress(HELD), progress(missed, failed))
+        assert [] == transitions(progress(missed, failed), progress(missed, failed))
 
     def test_another_message_or_generation_is_none(self):
         """What `kubectl get` shows has not changed."""
@@ -105,6 +131,21 @@ class TestRecorder:
 
         ((verb, path),) = kube.requests
         assert ("create", EVENTS.path("ml")) == (verb, path.rpartition("/")[0])
+
+    async def test_suggests_zones_of_similar_names(self):
+        """Most zones that do not exist are mistyped."""
+        kube = FakeKube()
+        missing = replace(HELD, reason=HoldReason.NO_ZONE, message="there is no CarbonZone")
+        zones = ("typical-day", "fr")
+
+        recorder = Recorder(kube, "pod-1", lambda: zones)
+        await recorder.record(a_record(zone="tpical-day"), missing, NOON)
+        await recorder.record(a_record("other", zone="nowhere"), missing, NOON)
+
+        assert [
+            "NoZone: there is no CarbonZone; did you mean typical-day?",
+            "NoZone: there is no CarbonZone",
+        ] == [event["note"] for event in kube.objects.values()]
 
     async def test_a_refusal_is_of_no_consequence(self):
         """Nothing depends on an event."""

@@ -79,12 +79,21 @@ def status_fields(ledger: Ledger) -> dict[str, Any]:
 
 
 def _summary(totals: Totals) -> Summary:
-    percent = totals.avoided_percent
     return Summary(
         energy=format_energy(totals.energy),
         emissions=None if totals.emissions is None else format_emissions(totals.emissions),
-        avoided=None if percent is None else f"{percent} %",
+        avoided=_avoided(totals),
     )
+
+
+def _avoided(totals: Totals) -> str | None:
+    """In grams and, of a saving, as a share; what waiting made worse has a word for it."""
+    avoided, percent = totals.avoided, totals.avoided_percent
+    if avoided is None or percent is None:
+        return None
+    if avoided < 0:
+        return f"{format_emissions(MicrogramsCO2e(-avoided))} more"
+    return f"{format_emissions(avoided)} ({percent} %)" if avoided else "0 %"
 
 
 def _method(ledger: Ledger) -> str | None:

@@ -50,6 +50,17 @@ REFUSALS = frozenset(
 """Reasons why no child Job can be, whatever the grid; only API server and operator know them."""
 
 
+TO_MEND = frozenset(
+    {
+        HoldReason.INVALID_WORKLOAD,
+        HoldReason.NAME_TAKEN,
+        HoldReason.NO_ZONE,
+        HoldReason.UNREADABLE,
+    }
+)
+"""Reasons that stay until somebody changes something."""
+
+
 class ReleaseReason(StrEnum):
     """Why `Released` is True."""
 

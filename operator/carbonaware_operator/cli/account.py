@@ -117,11 +117,25 @@ def _used(explanation: Explanation) -> list[str]:
     if summary and summary.energy:
         method = f" ({status.energy_method})" if status.energy_method else ""
         parts.append(f"{summary.energy}{method}")
-        parts += [f"{summary.emissions} CO2e"] if summary.emissions else []
-        parts += [f"{summary.avoided} saved"] if summary.avoided else []
+        parts.append(f"{summary.emissions} CO2e" if summary.emissions else _unpriced(explanation))
+        parts += [_compared(summary.avoided)] if summary.avoided else []
     else:
         parts.append("no energy recorded yet")
     return parts
+
+
+def _unpriced(explanation: Explanation) -> str:
+    """Why energy has no emissions."""
+    zone = explanation.job.record.zone_name
+    if zone is None:
+        return "not priced: no zone is named, and the operator has no default zone"
+    if explanation.outlook is None and not explanation.zone_hidden:
+        return f"not priced: there is no CarbonZone {zone}"
+    return f"not priced yet: CarbonZone {zone} has no intensity for these hours"
+
+
+def _compared(avoided: str) -> str:
+    return f"{avoided} than at once" if avoided.endswith(" more") else f"{avoided} saved"
 
 
 def _held(explanation: Explanation) -> str:

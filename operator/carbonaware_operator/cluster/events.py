@@ -1,9 +1,16 @@
-"""Events: one for each transition of a job, so that `kubectl describe` tells its story."""
+"""Events: one for each transition of a job, so that `kubectl describe` tells its story.
+
+What somebody must mend is a Warning. That a held job waits for something else now is no event: its
+condition says so, and an opening window would cost a second write for each job.
+"""
 
 import hashlib
 import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from difflib import get_close_matches
 
-from carbonaware_operator.api.reasons import ConditionType
+from carbonaware_operator.api.reasons import TO_MEND, ConditionType, HoldReason
 from carbonaware_operator.api.schema import API_VERSION
 from carbonaware_operator.cluster.kube import EVENTS, ApiError, KubeClient, Object
 from carbonaware_operator.planning.progress import Condition, Progress
@@ -17,33 +24,47 @@ _NOTE_BYTES, _INSTANCE_BYTES = 1024, 128  # the API's limits
 
 
 def transitions(before: Progress, after: Progress) -> list[Condition]:
-    """Conditions that tell users something new: Released, Complete, Failed, with another reason."""
-    told = (ConditionType.RELEASED, ConditionType.COMPLETE, ConditionType.FAILED)
-    return [
-        condition
-        for condition in after.conditions
-        if condition.type in told and _word(condition) != _word(before.condition(condition.type))
+    """Conditions that tell users something new, each once."""
+    ended = [
+        after.condition(kind)
+        for kind in (ConditionType.COMPLETE, ConditionType.FAILED)
+        if before.condition(kind) is None
     ]
-
-
-def _word(condition: Condition | None) -> tuple[bool, str] | None:
-    return (condition.status, condition.reason) if condition else None
+    if news := [condition for condition in ended if condition is not None]:
+        return news  # that it is not released any more either goes without saying
+    old, new = before.condition(ConditionType.RELEASED), after.condition(ConditionType.RELEASED)
+    if new is None or after.ended:
+        return []
+    if old is None or old.status != new.status:
+        return [new]
+    another = old.reason != new.reason and (new.status or new.reason in TO_MEND)
+    return [new] if another else []
 
 
 class Recorder:
     """Writes events; one that cannot be written is logged and dropped: nothing depends on it."""
 
-    def __init__(self, kube: KubeClient, instance: str) -> None:
+    def __init__(
+        self, kube: KubeClient, instance: str, zone_names: Callable[[], Iterable[str]] = tuple
+    ) -> None:
+        """zone_names: which zones there are, for whoever mistyped one."""
         self._kube = kube
         self._instance = instance
+        self._zone_names = zone_names
 
     async def record(self, job: JobRecord, condition: Condition, now: Instant) -> None:
         """Write the event of one transition."""
+        if condition.reason == HoldReason.NO_ZONE:
+            condition = replace(condition, message=condition.message + self._similar(job))
         body = event_body(job, condition, now, self._instance)
         try:
             await self._kube.create(EVENTS, job.namespace, body)
         except ApiError as error:
             log.warning("event not written", extra={"job": job.name, "error": error.message})
+
+    def _similar(self, job: JobRecord) -> str:
+        names = get_close_matches(job.zone_name or "", self._zone_names())
+        return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
 def event_body(job: JobRecord, condition: Condition, now: Instant, instance: str) -> Object:
@@ -89,4 +110,5 @@ def event_reason(condition: Condition) -> tuple[str, str]:
         case ConditionType.FAILED:
             return "Failed", "Warning"
         case _:
-            return ("Released" if condition.status else "Held"), "Normal"
+            kind = "Warning" if condition.reason in TO_MEND else "Normal"
+            return ("Released" if condition.status else "Held"), kind

@@ -140,7 +140,7 @@ class Operator:
             jobs=self.jobs,
             zones=self.zones,
             writer=JobWriter(kube),
-            recorder=Recorder(kube, self.settings.identity),
+            recorder=Recorder(kube, self.settings.identity, lambda: self.zones.records),
             metrics=self.metrics,
             clock=self.clock,
             releases_per_second=self.settings.releases_per_second,
