@@ -23,6 +23,14 @@ from carbonaware_operator.cluster.kube import (
     configuration,
 )
 
+KUBECONFIG = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "main",
+    "contexts": [{"name": "main", "context": {"cluster": "c", "user": "u"}}],
+    "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+    "users": [{"name": "u", "user": {"token": "secret"}}],
+}
 SILENT = web.StreamResponse()
 """An answer that begins and then says nothing."""
 
@@ -257,7 +265,7 @@ class TestErrors:
         async def odd(*_: object, **__: object) -> None:
             raise ConfigException("Token file exists but empty.")
 
-        monkeypatch.setattr(kube._api, "param_serialize", odd)
+        monkeypatch.setattr(kube._api, "update_params_for_auth", odd)
 
         with pytest.raises(ApiError, match="Token file exists but empty") as refused:
             await kube.get(JOBS, "ml", "a")
@@ -286,20 +294,25 @@ class TestConfiguration:
     async def test_reads_a_kubeconfig(self, tmp_path):
         """The server of the current context."""
         path = tmp_path / "config"
-        path.write_text(
-            json.dumps(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Config",
-                    "current-context": "main",
-                    "contexts": [{"name": "main", "context": {"cluster": "c", "user": "u"}}],
-                    "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
-                    "users": [{"name": "u", "user": {"token": "secret"}}],
-                }
-            )
-        )
+        path.write_text(json.dumps(KUBECONFIG))
 
         assert "https://127.0.0.1:1" == (await configuration(str(path))).host
+
+    @pytest.mark.parametrize(
+        ("bypass", "proxy"), [("", "http://proxy:3128"), ("127.0.0.1,.local", None), ("*", None)]
+    )
+    async def test_takes_the_proxy_of_the_environment_once(
+        self, tmp_path, monkeypatch, bypass, proxy
+    ):
+        """Not for each request, in the threads that a provider which hangs may hold."""
+        monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+        monkeypatch.setenv("NO_PROXY", bypass)
+        path = tmp_path / "config"
+        path.write_text(json.dumps(KUBECONFIG))
+
+        found = await configuration(str(path))
+
+        assert (proxy, {"trust_env": False}) == (found.proxy, found.client_session_kwargs)
 
 
 class TestWatch:

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import yaml
@@ -165,17 +167,15 @@ class KubeClient:
         *,
         limit: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
-        serialized = await self._api.param_serialize(
-            method,
-            path,
-            query_params=list((query or {}).items()),
-            header_params=headers,
-            body=body,
-            auth_settings=["BearerToken"],
-        )
+        # The client's own way to a request copies the body and looks at each value of it.
+        headers = headers | self._api.default_headers
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self._api.configuration.host + path + ("?" + urlencode(query) if query else "")
         if method != "GET" and not self._may_write():
             raise ApiError(0, "NotLeading", "this replica does not lead any more")
-        answer = await self._api.call_api(*serialized, _request_timeout=limit)
+        answer = await self._api.rest_client.request(
+            method, url, headers=headers, body=body, _request_timeout=limit
+        )
         response: aiohttp.ClientResponse = answer.response
         return response
 
@@ -367,7 +367,18 @@ async def configuration(kubeconfig: str | None, context: str | None = None) -> C
         await _load(path, context, settings)
     else:
         config.load_incluster_config(client_configuration=settings)
+    # Else each request looks for a proxy and for ~/.netrc in the threads that others may block.
+    settings.client_session_kwargs = {"trust_env": False}
+    settings.proxy = settings.proxy or _proxy(settings.host)
     return settings
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for an API server."""
+    parts = urlsplit(url)
+    if parts.hostname is None or proxy_bypass(parts.netloc):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 async def _load(path: str, context: str | None, settings: Configuration) -> None:

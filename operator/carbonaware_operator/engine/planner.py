@@ -94,6 +94,7 @@ class Planner:
         self._in_flight: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(SLOTS)
         self._turn, self._turns = asyncio.Event(), 0
+        self._deciding = False  # until then nobody knows who goes first
         self._paused_until = 0.0  # on the monotonic clock
 
     def touch(self, *uids: str) -> None:
@@ -178,16 +179,18 @@ class Planner:
     async def _take(self, key: str | Namespace) -> None:
         """One pass over all keys that are ready."""
         with self._metrics.pass_seconds.time():
-            begun = self._clock.monotonic()
+            self._deciding, begun = True, self._clock.monotonic()
             while True:
                 self._consider(key)
                 self._queue.done(key)
                 if not len(self._queue):
-                    return
+                    break
                 if self._clock.monotonic() - begun > SLICE_SECONDS:
                     await self._clock.sleep(0)
                     begun = self._clock.monotonic()
                 key = await self._queue.get()
+        self._deciding = False
+        self._turn.set()
 
     def _consider(self, key: str | Namespace) -> None:
         if isinstance(key, Namespace):
@@ -325,6 +328,8 @@ class Planner:
 
     def _next_release(self, now: float) -> str | None:
         self._turns += 1
+        if self._deciding:
+            return None
         if self._writes and self._turns % WRITES_EACH == 0:
             return None
         return self._releases.pop(now)
