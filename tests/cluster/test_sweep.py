@@ -56,6 +56,7 @@ class World:
             zone_changed=self.seen.append,
             forgotten=lambda _: None,
             room=lambda _: None,
+            name_freed=lambda _, __: None,
         )
 
     async def filled(self):

@@ -19,6 +19,7 @@ class Hall:
         self.changed_zones: list[str] = []
         self.gone: list[str] = []
         self.freed: list[str] = []
+        self.names: list[tuple[str, str]] = []
         self.inbox = StoreInbox(
             self.jobs,
             self.zones,
@@ -26,6 +27,7 @@ class Hall:
             zone_changed=self.changed_zones.append,
             forgotten=self.gone.append,
             room=self.freed.append,
+            name_freed=lambda namespace, name: self.names.append((namespace, name)),
         )
 
 
@@ -111,6 +113,15 @@ class TestChildren:
         hall.inbox.child(a_child_body(JOB, resource_version=12), deleted=True)
 
         assert ["ml", "ml"] == hall.freed
+
+    def test_a_job_that_was_deleted_frees_its_name(self, hall):
+        """Also one that is nobody's any more: its CarbonAwareJob was deleted before it."""
+        hall.inbox.child(a_child_body(JOB, ownerReferences=[]), deleted=False)
+        assert [] == hall.names
+
+        hall.inbox.child(a_child_body(JOB, ownerReferences=[]), deleted=True)
+
+        assert [("ml", "train")] == hall.names
 
     def test_a_job_of_nobody_wakes_nobody(self, hall):
         """A label can be forged."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from builders import NOON, a_job_body, a_zone_body, an_outlook, hours
+from builders import NOON, a_child_body, a_job_body, a_zone_body, an_outlook, hours
 from carbonaware_operator.api.reasons import Annotation
 from carbonaware_operator.cluster.events import Recorder
 from carbonaware_operator.cluster.jobs import JobWriter
@@ -54,6 +54,7 @@ class Stage:
             zone_changed=self.planner.zone_changed,
             forgotten=self.planner.forget,
             room=self.planner.room,
+            name_freed=self.planner.name_freed,
         )
         self.task: asyncio.Task[None] | None = None
         self.zones.apply(zone_record(a_zone_body()))
@@ -1020,3 +1021,56 @@ class TestState:
             stage.job()["status"]["reason"],
         )
         assert 1 == len(stage.writes(CARBON_AWARE_JOBS.path("ml")))
+
+
+class TestEndedJob:
+    async def test_whose_child_runs_all_the_same_is_stopped(self, stage):
+        """A former leader, cut off for a while, started what had failed at its deadline."""
+        failed = {**a_condition("Failed"), "reason": "DeadlineMissed", "message": "too late"}
+        await stage.add(status={"conditions": [failed]})
+
+        stray = stage.kube.put(JOBS, "ml", a_child_body(a_job_body()))
+        stage.inbox.child(stray, deleted=False)
+        await stage.done()
+
+        noted = stage.child()["metadata"]["annotations"]
+        assert (True, "Ended") == (
+            stage.child()["spec"]["suspend"],
+            noted[Annotation.SUSPENDED_BY.value],
+        )
+        assert ("True", "DeadlineMissed") == stage.told("Failed")
+
+
+class TestNameTaken:
+    async def test_starts_as_soon_as_the_name_is_free(self, stage):
+        """The Job of an earlier CarbonAwareJob of the name was still being deleted."""
+        earlier = stage.kube.put(JOBS, "ml", a_child_body(a_job_body(uid="uid-earlier")))
+        await stage.add()
+        assert ("False", "NameTaken") == stage.told()
+
+        stage.kube.objects.pop(JOBS.path("ml", "train"))
+        stage.inbox.child(earlier, deleted=True)
+        await stage.done()
+
+        assert "uid-train" == stage.child()["metadata"]["ownerReferences"][0]["uid"]
+        assert "True" == stage.told()[0]
+
+    async def test_is_tried_again_when_nobody_says_that_the_name_is_free(self, stage):
+        """A Job without our label is not watched."""
+        stage.kube.put(JOBS, "ml", a_child_body(a_job_body(uid="uid-earlier")))
+        await stage.add()
+
+        stage.kube.objects.pop(JOBS.path("ml", "train"))
+        await stage.clock.advance(REFUSALS.last)
+        await stage.done()
+
+        assert stage.child() is not None
+
+    async def test_leaves_nothing_behind_of_a_job_that_goes(self, stage):
+        """Nothing is kept of a deleted job."""
+        stage.kube.put(JOBS, "ml", a_child_body(a_job_body(uid="uid-earlier")))
+        await stage.add()
+
+        stage.inbox.job(stage.job(), deleted=True)
+
+        assert 0 == stage.planner.kept()

@@ -14,7 +14,7 @@ from carbonaware_operator.cluster.jobs import JobWriter
 from carbonaware_operator.cluster.kube import ApiError, Object
 from carbonaware_operator.engine.clock import Clock
 from carbonaware_operator.planning.decision import Decision, Fail, Hold, Resume, Suspend
-from carbonaware_operator.planning.observed import Cause
+from carbonaware_operator.planning.observed import Cause, Observed
 from carbonaware_operator.planning.progress import Progress
 from carbonaware_operator.store.jobs import JobRecord, JobStore, Unkept
 from carbonaware_operator.telemetry.metrics import OperatorMetrics
@@ -66,8 +66,7 @@ class Actions:
         """Do what was decided, unless that is a release, and write what follows from it."""
         match step.decision:
             case Suspend() if record.child:
-                now = self._clock.now()
-                await self._patched(self._writer.suspend(record, record.child, Cause.USER, now))
+                await self._suspend(record, record.child, Cause.USER)
                 return
             case Resume() if record.child:
                 await self._patched(self._writer.resume(record, record.child))
@@ -78,6 +77,19 @@ class Actions:
                 return
         if record.calls_for_write(step.progress):
             await self._write(record, step.progress)
+
+    async def stop(self, record: JobRecord) -> None:
+        """Suspend the child Job of a job that has ended, which nothing else would ever stop."""
+        if record.child:
+            log.warning(
+                "a job that has ended runs, its child Job is suspended",
+                extra={"namespace": record.namespace, "job_name": record.name},
+            )
+            await self._suspend(record, record.child, Cause.ENDED)
+
+    async def _suspend(self, record: JobRecord, child: Observed, cause: Cause) -> None:
+        patch = self._writer.suspend(record, child, cause, self._clock.now())
+        await self._patched(patch)
 
     async def _found_again(self, record: JobRecord) -> bool:
         """Whether the child Job that seems to be gone is there, and only the store had lost it."""

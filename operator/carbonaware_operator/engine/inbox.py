@@ -23,15 +23,17 @@ class StoreInbox:
         zone_changed: Callable[[str], None],
         forgotten: Callable[[str], None],
         room: Callable[[str], None],
+        name_freed: Callable[[str, str], None],
     ) -> None:
         """Wire the inbox.
 
         touch, forgotten: told the uid of a job that changed, or is gone; zone_changed: the name of
-        a zone; room: the namespace in which a child Job has ended or was deleted.
+        a zone; room: the namespace in which a child Job has ended or was deleted; name_freed: the
+        namespace and the name of a Job that was deleted.
         """
         self._jobs, self._zones = jobs, zones
         self._touch, self._zone_changed = touch, zone_changed
-        self._forgotten, self._room = forgotten, room
+        self._forgotten, self._room, self._name_freed = forgotten, room, name_freed
 
     def job(self, body: Object, *, deleted: bool) -> None:
         """A CarbonAwareJob was seen, changed or deleted."""
@@ -60,6 +62,8 @@ class StoreInbox:
             return
         if parent:
             self._touch(parent)
+        if deleted:
+            self._name_freed(body["metadata"]["namespace"], body["metadata"]["name"])
         record = self._jobs.records.get(parent or "")
         if record and (deleted or (record.child and record.child.ending)):
             self._room(record.namespace)

@@ -111,6 +111,7 @@ class Operator:
             zone_changed=self._zone_changed,
             forgotten=self.planner.forget,
             room=self.planner.room,
+            name_freed=self.planner.name_freed,
         )
 
     def _leading(self) -> bool:

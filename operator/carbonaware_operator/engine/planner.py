@@ -91,6 +91,7 @@ class Planner:
         self._queue: WorkQueue[str | Namespace] = WorkQueue(self._clock, self._jitter)
         self._releases = ReleaseQueue(self._releases_per_second)
         self._writes: OrderedDict[str, None] = OrderedDict()
+        self._awaited_names: dict[tuple[str, str], str] = {}  # (namespace, name) to uid
         self._in_flight: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(SLOTS)
         self._turn, self._turns = asyncio.Event(), 0
@@ -120,17 +121,24 @@ class Planner:
         if self._releases.is_full(namespace):
             self._queue.add(Namespace(namespace))
 
+    def name_freed(self, namespace: str, name: str) -> None:
+        """A Job was deleted: whose name it had may start."""
+        if (uid := self._awaited_names.pop((namespace, name), None)) is not None:
+            self._let_try([uid])
+
     def forget(self, uid: str) -> None:
         """A job is gone: nothing of it remains."""
         self._unnoted.pop(uid, None)
         self._writes.pop(uid, None)
+        for name in [name for name, waiting in self._awaited_names.items() if waiting == uid]:
+            del self._awaited_names[name]
         self._queue.forget(uid)
         self._let_try(self._releases.withdraw(uid))
 
     def kept(self) -> int:
         """How many entries of any sort are kept of jobs and namespaces."""
-        lanes = len(self._unnoted) + len(self._writes) + self._releases.kept()
-        return lanes + self._queue.kept()
+        lanes = len(self._unnoted) + len(self._writes) + len(self._awaited_names)
+        return lanes + self._releases.kept() + self._queue.kept()
 
     async def run(self) -> None:
         """Plan until cancelled: what the scope of the lease holds."""
@@ -208,6 +216,9 @@ class Planner:
 
     def _place(self, record: JobRecord, now: Instant) -> None:
         """Put a job where its next action is, and note when to look at it again."""
+        if record.strays:
+            self._place_write(record.uid, wanted=True)
+            return
         if record.progress.ended:
             due = self._expiry(record)
             self._queue.add_at(record.uid, due if due and due > now else None)
@@ -362,6 +373,9 @@ class Planner:
 
     async def _carry_out(self, record: JobRecord, *, admitted: bool) -> None:
         """Decide anew, and do it."""
+        if record.strays:
+            await self._actions.stop(record)
+            return
         if record.progress.ended:
             await self._conclude(record)
             return
@@ -419,6 +433,8 @@ class Planner:
         current, now = self._jobs.records.get(record.uid), self._clock.now()
         if current is None:
             return
+        if refusal.reason is HoldReason.NAME_TAKEN:
+            self._awaited_names[record.namespace, record.name] = record.uid
         before, message = current.blocked, refusal.message
         current.workload_checked = checked or before is not None
         if refusal.final:

@@ -109,6 +109,16 @@ class JobRecord:
         return seen if noted is None or noted.uid in seen else frozenset({noted.uid})
 
     @property
+    def strays(self) -> bool:
+        """Whether its child Job runs though the job has ended.
+
+        So it is when a leader fails a job at its deadline while a former one, cut off, starts it.
+        """
+        child, noted = self.child, self.progress.workload
+        mine = child is not None and (noted is None or noted.uid == child.uid)
+        return self.progress.ended and child is not None and mine and child.runs
+
+    @property
     def shifts(self) -> tuple[tuple[Instant, int], ...]:
         """From when on the run is how many seconds later than run-at-once."""
         return self.progress.shifts
