@@ -17,6 +17,7 @@ from chart_builders import (
     RefusedError,
     objects,
     one,
+    parsed,
     pod_of,
     text_of,
 )
@@ -306,7 +307,7 @@ class TestWhole:
 
         text = text_of(CASES["zones"], "--is-upgrade", apis=(ZONE,), program=built[-1])
 
-        found = [each for each in yaml.safe_load_all(text) if each]
+        found = parsed(text)
         (container,) = pod_of(one(found, "Job", "zones"))["containers"]
         (written,) = [a for a in container["args"] if a.startswith("--zones=")]
         assert {
@@ -325,7 +326,7 @@ class TestWhole:
 
         text = text_of(CASES[case], program=built[-1])
 
-        assert objects(case) == [each for each in yaml.safe_load_all(text) if each]
+        assert objects(case) == parsed(text)
 
     def test_looks_nothing_up_in_a_cluster(self):
         """`helm template` and GitOps tools render without one."""
