@@ -10,14 +10,17 @@ from carbonaware_operator.api.job import (
     WhenSignalMissing,
     Window,
 )
-from carbonaware_operator.api.reasons import Annotation, Label, ReleaseReason, SignalReason
-from carbonaware_operator.planning.job import (
-    Blocked,
-    Job,
-    ResolvedSchedule,
+from carbonaware_operator.api.reasons import (
+    Annotation,
+    HoldReason,
+    Label,
+    ReleaseReason,
+    SignalReason,
 )
-from carbonaware_operator.planning.observed import Cause, Ending, Observed, Stage, Workload
+from carbonaware_operator.planning.observed import Cause, Ending, Observed, Workload
 from carbonaware_operator.planning.outlook import Fallback, Missing, Outlook, Signal
+from carbonaware_operator.planning.resolve import Defaults, Resolved, ResolvedSchedule
+from carbonaware_operator.planning.situation import Blocked, Job
 from carbonaware_operator.planning.windows import ALWAYS, Windows, windows_of
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh, milligrams_per_kwh
 from carbonaware_operator.quantities.instants import Instant, format_instant
@@ -59,6 +62,7 @@ def a_schedule(
     earliest_start: Instant | None = None,
     deadline: Instant = NEXT_NOON,
     windows: Windows = ALWAYS,
+    expected_duration: timedelta | None = None,
     when_signal_missing: WhenSignalMissing = WhenSignalMissing.USE_FALLBACK,
     when_deadline_reached: WhenDeadlineReached = WhenDeadlineReached.START,
 ) -> ResolvedSchedule:
@@ -67,6 +71,7 @@ def a_schedule(
         strategy=strategy,
         max_intensity=_milligrams(max_grams),
         preferred_intensity=_milligrams(preferred_grams),
+        expected_duration=expected_duration,
         earliest_start=earliest_start,
         deadline=deadline,
         windows=windows,
@@ -81,22 +86,40 @@ def _milligrams(grams: int | None) -> MilligramsPerKWh | None:
 
 def a_held_job(
     *,
-    stage: Stage = Stage.HELD,
+    created: Instant = NOON,
+    generation: int = 1,
     suspend: bool = False,
     zone_name: str | None = "de",
+    applied: tuple[Defaults, ...] = (),
     release_requested: bool = False,
     blocked: Blocked | None = None,
+    child: Observed | None = None,
+    noted: Workload | None = None,
     **schedule: Any,
 ) -> Job:
     """A job that waits in zone de; what a_schedule() takes may be given as well."""
     return Job(
-        stage=stage,
+        created=created,
+        generation=generation,
         suspend=suspend,
-        zone_name=zone_name,
-        schedule=a_schedule(**schedule),
+        resolved=Resolved(zone_name, a_schedule(**schedule), applied),
         release_requested=release_requested,
         blocked=blocked,
+        child=child,
+        noted=noted,
     )
+
+
+def a_refusal(
+    reason: HoldReason = HoldReason.QUOTA_EXCEEDED,
+    message: str = "the quota is full",
+    *,
+    retry: Instant | None = None,
+    final: bool = False,
+    since: Instant = NOON,
+) -> Blocked:
+    """That the API server refused the workload; asked again when somebody says so."""
+    return Blocked(reason, message, retry, final, since)
 
 
 def an_outlook(
@@ -124,6 +147,7 @@ def a_child(
     ready: bool = True,
     ending: Ending | None = None,
     release_reason: str = ReleaseReason.INTENSITY_ACCEPTABLE,
+    release_basis: str = "",
     handled_request: str | None = None,
     left_out: tuple[str, ...] = (),
 ) -> Observed:
@@ -140,6 +164,7 @@ def a_child(
         ending=ending,
         owner_uids=frozenset({uid}),
         release_reason=release_reason,
+        release_basis=release_basis,
         handled_request=handled_request,
         left_out=left_out,
     )

@@ -14,6 +14,7 @@ from click.testing import Result
 
 from carbonaware_operator.api.reasons import ReleaseReason
 from carbonaware_operator.kinds.registry import JOB
+from carbonaware_operator.planning.decision import Basis, Release
 
 Object = dict[str, Any]
 
@@ -250,7 +251,7 @@ def condition_of(
 
 def stored_child(parent: Object, *, suspend: bool = False, **status: Any) -> Object:
     """The child Job of a CarbonAwareJob, as the API server has it."""
-    child = JOB.build(deepcopy(parent), ReleaseReason.IMMEDIATE, None)
+    child = JOB.build(deepcopy(parent), Release(ReleaseReason.IMMEDIATE, Basis.SCHEDULE), None)
     child["metadata"] |= {
         "uid": f"child-of-{parent['metadata']['name']}",
         "resourceVersion": "9",

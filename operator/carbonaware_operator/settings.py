@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(parser, "--identity", "", "name of this replica in the Lease; else host name and pid")
     _add(parser, "--lease-name", "carbonaware-operator", "name of the Lease")
     _add(parser, "--default-zone", "", "CarbonZone of jobs that name none")
-    _add(parser, "--default-max-delay", "24h", "latest start, from creation", _duration)
+    _add(parser, "--default-max-delay", "24h", "latest start, from creation", _delay)
     _add_accounting(parser)
     _add_sources(parser)
     _add(
@@ -184,6 +184,14 @@ def _duration(text: str) -> timedelta:
         return parse_duration(text)
     except DurationError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _delay(text: str) -> timedelta:
+    """A duration as the status can show it."""
+    delay = timedelta(seconds=int(_duration(text).total_seconds()))
+    if not delay:
+        raise argparse.ArgumentTypeError(f"must be at least 1s, not {text}")
+    return delay
 
 
 def _positive(text: str) -> float:

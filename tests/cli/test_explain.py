@@ -49,7 +49,7 @@ class TestHeldJob:
         assert text == (
             "Job:     ml-team/train\n"
             "State:   Held, AboveMaxIntensity\n"
-            "Why:     grid intensity is above `maxGramsPerKWh`, 100 gCO2e/kWh;"
+            "Why:     the zone's intensity is above `maxGramsPerKWh`, 100 gCO2e/kWh;"
             " starts at 2026-03-02T12:00:00Z at the latest\n"
             "Since:   2026-03-01T12:00:05Z (59 min 55 s ago)\n"
             "Until:   2026-03-02T12:00:00Z (in 23 h), unless something starts it earlier\n"
@@ -107,15 +107,27 @@ class TestHeldJob:
     def test_is_decided_on_with_the_delay_and_zone_that_the_operator_gave_it(
         self, api: StandInApi, explained
     ) -> None:
-        """The operator's own defaults are not visible here, but what it made of them is."""
-        status = operator_status("AboveMaxIntensity", deadline="2026-03-01T15:00:00Z")
+        """The operator's own defaults are not visible here; what it filled in is in the status."""
+        filled_in = [{"source": "Settings", "zoneName": "de", "maxDelay": "3h"}]
+        status = operator_status("AboveMaxIntensity", appliedDefaults=filled_in)
         api.add(stored_zone(grams=300), stored_job(zone=None, maxGramsPerKWh=100, status=status))
 
         document = explained()
 
         assert "2026-03-01T15:00:00Z" == document["deadline"]
         assert "de" == document["zone"]["name"]
+        assert filled_in == document["appliedDefaults"]
         assert document["disagreement"] is None
+
+    def test_is_told_what_was_filled_in(self, api: StandInApi, kubectl_carbonaware: Run) -> None:
+        """What a user did not write may surprise them: it is said, and by whom."""
+        filled_in = [{"source": "Settings", "maxDelay": "24h", "strategy": "Threshold"}]
+        status = operator_status("AboveMaxIntensity", appliedDefaults=filled_in)
+        api.add(stored_zone(grams=300), stored_job(maxGramsPerKWh=100, status=status))
+
+        text = kubectl_carbonaware("explain", "train").stdout
+
+        assert "Filled in:   strategy Threshold, maxDelay 24h (Settings)\n" in text
 
     @pytest.mark.parametrize(
         ("job", "reason", "way"),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from carbonaware_operator.cli.times import exact, relative, span
+from carbonaware_operator.quantities.spans import exact, relative, span
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -17,7 +17,6 @@ HELD = Condition(
     ConditionType.RELEASED, False, HoldReason.ABOVE_MAX_INTENSITY, "above the limit", NOON, 1
 )
 STARTED = replace(HELD, status=True, reason=ReleaseReason.DEADLINE_REACHED)
-FRESH = replace(HELD, type=ConditionType.SIGNAL_FRESH)
 FAILED = replace(STARTED, type=ConditionType.FAILED, reason=EndReason.WORKLOAD_FAILED)
 
 
@@ -29,7 +28,7 @@ def progress(*conditions: Condition) -> Progress:
 class TestTransitions:
     def test_the_first_hold_is_one(self):
         """A new job that waits says why."""
-        assert [HELD] == transitions(progress(), progress(HELD, FRESH))
+        assert [HELD] == transitions(progress(), progress(HELD))
 
     def test_to_wait_for_something_else_is_none(self):
         """The condition says it; an opening window concerns a thousand jobs at once."""
@@ -65,10 +64,6 @@ class TestTransitions:
     def test_another_message_or_generation_is_none(self):
         """What `kubectl get` shows has not changed."""
         assert [] == transitions(progress(HELD), progress(replace(HELD, message="m", generation=2)))
-
-    def test_a_signal_is_none(self):
-        """The zone's own conditions tell of signals."""
-        assert [] == transitions(progress(), progress(FRESH))
 
 
 class TestEventBody:

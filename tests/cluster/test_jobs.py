@@ -8,12 +8,15 @@ from builders import NOON, a_child_body, a_job_body, a_job_spec
 from carbonaware_operator.api.reasons import Annotation, ConditionType, HoldReason, ReleaseReason
 from carbonaware_operator.cluster.jobs import JobWriter, RefusedError, StaleJobError
 from carbonaware_operator.cluster.kube import CARBON_AWARE_JOBS, JOBS, ApiError
+from carbonaware_operator.planning.decision import Basis, Release
 from carbonaware_operator.planning.observed import Cause, Workload
 from carbonaware_operator.planning.progress import Condition, Progress
 from carbonaware_operator.store.jobs import JobRecord, JobStore
 from fakes import FakeKube
 
 CHILD = "train"
+AT_ONCE = Release(ReleaseReason.IMMEDIATE, Basis.SCHEDULE)
+ASKED_FOR = Release(ReleaseReason.RELEASED_BY_USER, Basis.USER)
 CHILDREN = JOBS.path("ml")
 NOW = {Annotation.RELEASE_REQUESTED.value: "now-1"}
 WORKLOAD = {"apiVersion": "batch/v1", "kind": "Job", "name": CHILD, "uid": "child-uid"}
@@ -49,7 +52,7 @@ def place_child(kube: FakeKube, **fields) -> None:
 class TestRelease:
     async def test_creates_the_child(self, kube):
         """One Job, under the one name that it can have."""
-        made = await JobWriter(kube).release(placed(kube), ReleaseReason.IMMEDIATE)
+        made = await JobWriter(kube).release(placed(kube), AT_ONCE)
 
         assert CHILD == made["metadata"]["name"]
         assert made == kube.stored(JOBS, "ml", CHILD)
@@ -58,19 +61,14 @@ class TestRelease:
         """The store keeps no templates."""
         record = placed(kube, template={"spec": a_job_spec(parallelism=3)})
 
-        assert (
-            3
-            == (await JobWriter(kube).release(record, ReleaseReason.IMMEDIATE))["spec"][
-                "parallelism"
-            ]
-        )
+        assert 3 == (await JobWriter(kube).release(record, AT_ONCE))["spec"]["parallelism"]
 
     async def test_finds_the_child_of_an_interrupted_release(self, kube):
         """A crash between the child and the status leads to no second child."""
         record = placed(kube)
         place_child(kube)
 
-        found = await JobWriter(kube).release(record, ReleaseReason.IMMEDIATE)
+        found = await JobWriter(kube).release(record, AT_ONCE)
 
         assert "child-uid" == found["metadata"]["uid"]
 
@@ -78,7 +76,7 @@ class TestRelease:
         """So that the token is handled once, whenever the status is written."""
         record = placed(kube, annotations=NOW)
 
-        made = await JobWriter(kube).release(record, ReleaseReason.RELEASED_BY_USER)
+        made = await JobWriter(kube).release(record, ASKED_FOR)
 
         assert "now-1" == made["metadata"]["annotations"][Annotation.HANDLED_RELEASE_REQUEST]
 
@@ -100,7 +98,7 @@ class TestRelease:
         place_child(kube, **foreign)
 
         with pytest.raises(RefusedError, match=words) as refused:
-            await JobWriter(kube).release(record, ReleaseReason.IMMEDIATE)
+            await JobWriter(kube).release(record, AT_ONCE)
 
         assert (HoldReason.NAME_TAKEN, False) == (refused.value.reason, refused.value.final)
         assert "child-uid" == kube.stored(JOBS, "ml", CHILD)["metadata"]["uid"]
@@ -126,7 +124,7 @@ class TestRelease:
         placed(kube, **live)
 
         with pytest.raises(StaleJobError) as stale:
-            await JobWriter(kube).release(record, ReleaseReason.IMMEDIATE)
+            await JobWriter(kube).release(record, AT_ONCE)
 
         assert "uid-train" == stale.value.live["metadata"]["uid"]
         assert 0 == sum(path.startswith(CHILDREN) for _, path in kube.requests)
@@ -140,7 +138,7 @@ class TestRelease:
             placed(kube, uid=successor)
 
         with pytest.raises(StaleJobError) as stale:
-            await JobWriter(kube).release(record, ReleaseReason.IMMEDIATE)
+            await JobWriter(kube).release(record, AT_ONCE)
 
         assert None is stale.value.live
 
@@ -171,7 +169,7 @@ class TestRefusals:
         kube.fail(CHILDREN, error)
 
         with pytest.raises(RefusedError) as refused:
-            await JobWriter(kube).release(record, ReleaseReason.IMMEDIATE)
+            await JobWriter(kube).release(record, AT_ONCE)
 
         assert (reason, False) == (refused.value.reason, refused.value.final)
 
@@ -182,7 +180,7 @@ class TestRefusals:
         kube.fail(CHILDREN, ApiError(status, "Busy", "later"))
 
         with pytest.raises(ApiError):
-            await JobWriter(kube).release(record, ReleaseReason.IMMEDIATE)
+            await JobWriter(kube).release(record, AT_ONCE)
 
     async def test_fit_into_a_condition(self, kube):
         """The API server echoes what it refuses, and a condition's message is bounded."""
@@ -190,7 +188,7 @@ class TestRefusals:
         kube.fail(CHILDREN, ApiError(422, "Invalid", "invalid value: " + "x" * 100_000))
 
         with pytest.raises(RefusedError) as refused:
-            await JobWriter(kube).release(record, ReleaseReason.IMMEDIATE)
+            await JobWriter(kube).release(record, AT_ONCE)
 
         assert len(refused.value.message) < 4096
 
@@ -272,7 +270,7 @@ class TestSetSuspend:
     async def test_changes_the_child_that_was_seen(self, kube):
         """Uid and resourceVersion are preconditions."""
         record = placed(kube)
-        made = await JobWriter(kube).release(record, ReleaseReason.IMMEDIATE)
+        made = await JobWriter(kube).release(record, AT_ONCE)
         store = JobStore()
         store.apply_child(made)
         child = store.apply(a_job_body()).child
@@ -288,10 +286,7 @@ class TestWriteLeast:
     async def test_tells_the_workload_and_one_condition(self, kube):
         """With no text and no time of the job's own: something of it was refused."""
         workload = Workload("batch/v1", "Job", CHILD, "child-uid")
-        fresh = replace(HELD, type=ConditionType.SIGNAL_FRESH)
-        progress = Progress(
-            generation=1, deadline=NOON, workload=workload, conditions=(HELD, fresh)
-        )
+        progress = Progress(generation=1, deadline=NOON, workload=workload, conditions=(HELD,))
 
         written = await JobWriter(kube).write_least(placed(kube), progress)
 

@@ -7,15 +7,19 @@ import pytest
 from builders import NOON, a_child_body, a_job_body, a_job_spec, minutes
 from carbonaware_operator.api.reasons import Annotation, Label, ReleaseReason
 from carbonaware_operator.kinds.registry import JOB
+from carbonaware_operator.planning.decision import Basis, Release
 from carbonaware_operator.planning.observed import Ending
 from carbonaware_operator.quantities.instants import format_instant
+
+AT_ONCE = Release(ReleaseReason.IMMEDIATE, Basis.SCHEDULE)
+ASKED_FOR = Release(ReleaseReason.RELEASED_BY_USER, Basis.USER)
 
 
 class TestBuild:
     def body(self, **template):
         """The child of a job with this template."""
         job = a_job_body(template={"spec": a_job_spec(), **template})
-        return JOB.build(job, ReleaseReason.IMMEDIATE, None)
+        return JOB.build(job, AT_ONCE, None)
 
     def test_is_owned_by_its_job(self):
         """Garbage collection deletes it with the job, and its controller is known."""
@@ -54,7 +58,10 @@ class TestBuild:
         made = self.body(metadata=metadata)["metadata"]
 
         assert ("vision", "uid-train") == (made["labels"]["team"], made["labels"][Label.JOB_UID])
-        assert {"note": "mine", Annotation.RELEASE_REASON: "Immediate"} == made["annotations"]
+        assert ("mine", "Immediate") == (
+            made["annotations"]["note"],
+            made["annotations"][Annotation.RELEASE_REASON],
+        )
 
     def test_takes_from_its_metadata_labels_and_annotations_alone(self):
         """A name, a namespace and finalizers of the template are not those of the child."""
@@ -102,16 +109,25 @@ class TestBuild:
 
     def test_says_which_request_it_handles(self):
         """The token of a user's request survives a crash before the status is written."""
-        made = JOB.build(a_job_body(), ReleaseReason.RELEASED_BY_USER, "now-1")
+        made = JOB.build(a_job_body(), ASKED_FOR, "now-1")
 
         assert "now-1" == made["metadata"]["annotations"][Annotation.HANDLED_RELEASE_REQUEST]
+
+    def test_says_why_and_on_what_it_was_created(self):
+        """Whoever reads it after a crash can tell a fallback from the grid's own intensity."""
+        release = Release(ReleaseReason.INTENSITY_ACCEPTABLE, Basis.FALLBACK)
+        made = JOB.build(a_job_body(), release, None)
+
+        seen = JOB.observe(a_child_body(a_job_body(), annotations=made["metadata"]["annotations"]))
+
+        assert ("IntensityAcceptable", "Fallback") == (seen.release_reason, seen.release_basis)
 
     def test_leaves_its_job_untouched(self):
         """The template that it is made from is not changed."""
         job = a_job_body()
         before = deepcopy(job)
 
-        JOB.build(job, ReleaseReason.IMMEDIATE, "now-1")
+        JOB.build(job, AT_ONCE, "now-1")
 
         assert before == job
 

@@ -1,7 +1,7 @@
 """Progress: what a status says follows from the job, its child and the decision alone."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -12,33 +12,41 @@ from builders import (
     NOON,
     a_child,
     a_held_job,
+    a_refusal,
     a_window,
     an_outlook,
     hours,
     minutes,
     some_windows,
 )
-from carbonaware_operator.api.reasons import ConditionType, EndReason, ReleaseReason, State
-from carbonaware_operator.planning.decide import decide
-from carbonaware_operator.planning.decision import Fail
-from carbonaware_operator.planning.job import Job
-from carbonaware_operator.planning.observed import Cause, Ending, stage_of
-from carbonaware_operator.planning.progress import Moment, Progress, advance
+from carbonaware_operator.api.job import Strategy, WhenDeadlineReached
+from carbonaware_operator.api.reasons import ConditionType, ReleaseReason, State
+from carbonaware_operator.planning.decision import Basis
+from carbonaware_operator.planning.observed import Cause, Ending
+from carbonaware_operator.planning.progress import (
+    MOST_SHIFTS,
+    Progress,
+    acknowledged,
+    advance,
+    sum_of_suspensions,
+)
+from carbonaware_operator.planning.resolve import SETTINGS
+from carbonaware_operator.planning.rules import decide
+from carbonaware_operator.planning.situation import Job, Situation
 
 DIRTY = {"max_grams": 100}
-DELETED = Fail(EndReason.WORKLOAD_DELETED, "the child Job was deleted")
 
 
-def after(minutes_later: float, generation: int = 1) -> Moment:
-    """A moment so many minutes after the job's creation."""
-    return Moment(NOON + minutes(minutes_later), NOON, generation)
+def after(minutes_later: float) -> datetime:
+    """An instant so many minutes after the job's creation."""
+    return NOON + minutes(minutes_later)
 
 
-def seen(progress, job, child, moment, outlook=an_outlook(300)):  # noqa: B008 - frozen
+def seen(progress, job, child, now, outlook=an_outlook(300)):  # noqa: B008 - frozen
     """The next progress as the planner derives it: by what decide() says."""
-    job = replace(job, stage=stage_of(child))
-    decision = decide(job, outlook, moment.now)
-    return advance(progress, job, child, decision, outlook, moment)
+    job = replace(job, child=child, noted=progress.workload)
+    situation = Situation(job, outlook, now)
+    return advance(progress, situation, decide(situation))
 
 
 def a_stopped_child(**fields):
@@ -59,8 +67,7 @@ def released(progress, kind=ConditionType.RELEASED):
 
 def told(progress):
     """The conditions that hold, with their reasons but without their times."""
-    lasting = [c for c in progress.conditions if c.type is not ConditionType.SIGNAL_FRESH]
-    return [(c.type, c.status, c.reason, c.message) for c in lasting]
+    return [(c.type, c.status, c.reason, c.message) for c in progress.conditions]
 
 
 def ended(at: float, *, succeeded: bool = True) -> Ending:
@@ -83,16 +90,18 @@ class TestHeld:
     def test_another_reason_keeps_the_time_of_the_transition(self):
         """`Released` has been False all along: its time moves with its status alone."""
         job = a_held_job(**DIRTY)
-        progress = seen(held(job), replace(job, zone_name="nowhere"), None, after(5), outlook=None)
+        progress = seen(held(job), job, None, after(5), outlook=None)
 
         assert (False, "NoZone", NOON) == released(progress)
 
-    def test_a_signal_that_goes_stale_is_a_transition(self):
-        """SignalFresh turns at the moment at which it is seen."""
-        job = a_held_job(**DIRTY)
-        progress = seen(held(job), job, None, after(5), an_outlook(None))
+    @given(st.lists(st.none() | st.integers(101, 5000), max_size=5), st.booleans())
+    def test_freshness_that_changes_no_decision_changes_nothing(self, values, early):
+        """It is the zone's to say: a provider that comes and goes writes no job."""
+        job = a_held_job(**DIRTY, earliest_start=NEXT_NOON if early else None)
+        progress = held(job)
 
-        assert (False, "Stale", NOON + minutes(5)) == released(progress, ConditionType.SIGNAL_FRESH)
+        for n, grams in enumerate(values):
+            assert progress == seen(progress, job, None, after(n), an_outlook(grams))
 
     @given(st.integers(301, 5000), st.integers(1, 1439))
     def test_a_new_value_that_changes_no_decision_changes_nothing(self, grams, later):
@@ -106,7 +115,41 @@ class TestHeld:
         """`observedGeneration` tells a client that its change was seen."""
         job = a_held_job(**DIRTY)
 
-        assert 2 == seen(held(job), job, None, after(1, generation=2)).generation
+        assert 2 == seen(held(job), replace(job, generation=2), None, after(1)).generation
+
+    def test_a_window_that_opens_beside_an_open_one_changes_nothing(self):
+        """Nor does one that closes: the grid holds the job all along."""
+        windows = some_windows(a_window("10:00", "14:00"), a_window("13:00", "16:00"))
+        job = a_held_job(**DIRTY, windows=windows)
+        progress = held(job)
+
+        for later in (59, 60, 61, 120, 121, 238):
+            assert progress == seen(progress, job, None, after(later))
+
+    def test_notes_what_was_filled_in(self):
+        """Users are told what holds that they did not write."""
+        assert (SETTINGS,) == held(a_held_job(applied=(SETTINGS,), **DIRTY)).applied
+
+
+class TestGenerations:
+    def test_every_condition_speaks_of_the_generation_that_was_looked_at(self):
+        """`kubectl wait` takes a condition of an older generation for not met."""
+        running = seen(Progress(), a_held_job(), a_child(), after(0))
+
+        edited = seen(running, a_held_job(generation=2), a_child(), after(1))
+        finished = seen(edited, a_held_job(generation=3), a_child(ending=ended(9)), after(9))
+
+        assert [2] == [c.generation for c in edited.conditions]
+        assert [3, 3] == [c.generation for c in finished.conditions]
+
+    def test_of_an_ended_job_is_acknowledged_and_nothing_else(self):
+        """An edit of how long it is kept must not leave whoever waits for it hanging."""
+        done = seen(Progress(), a_held_job(), a_child(ending=ended(9)), after(9))
+
+        seen_again = acknowledged(done, 2)
+
+        assert {2} == {seen_again.generation, *(c.generation for c in seen_again.conditions)}
+        assert done == acknowledged(seen_again, 1)
 
 
 class TestBaseline:
@@ -161,6 +204,90 @@ class TestBaseline:
         assert ((NOON + minutes(90), 0),) == seen(waiting, a_held_job(), child, after(91)).shifts
 
 
+FULL = a_refusal()
+EVENINGS = {"windows": some_windows(a_window("20:00", "22:00")), "deadline": NOON + hours(72)}
+
+
+class TestStalled:
+    """A wait that something other than the grid caused: run-at-once would have met it as well."""
+
+    @pytest.mark.parametrize(
+        "schedule",
+        [
+            pytest.param({}, id="no limit at all"),
+            pytest.param({"strategy": Strategy.IMMEDIATE}, id="Immediate"),
+            pytest.param({"max_grams": 600}, id="a limit that is never exceeded"),
+        ],
+    )
+    def test_at_a_full_quota_is_no_shift(self, schedule):
+        """Eight hours for room in the quota, and the grid would have let it start at once."""
+        job, progress = a_held_job(blocked=FULL, **schedule), Progress()
+        for later in range(0, 480, 60):
+            progress = seen(progress, job, None, after(later), an_outlook(500))
+
+        started = seen(progress, job, a_child(created=after(480)), after(481), an_outlook(100))
+
+        assert ((after(480), 0),) == started.shifts
+        assert (None, after(480)) == (started.stalled, started.baseline_start)
+
+    def test_after_the_grid_held_it_is_taken_from_the_shift(self):
+        """Two hours above the limit, then one at a full quota: the baseline is two hours away."""
+        job = a_held_job(**DIRTY)
+        refused = seen(held(job), replace(job, blocked=FULL), None, after(120), an_outlook(50))
+
+        started = seen(refused, job, a_child(created=after(180)), after(180), an_outlook(50))
+
+        assert ((after(180), 7200),) == started.shifts
+
+    def test_before_the_grid_holds_it_moves_the_baseline_when_that_begins(self):
+        """The zone comes after an hour: from then on the grid holds the job."""
+        job = a_held_job(**DIRTY)
+        waiting = seen(Progress(), job, None, after(0), outlook=None)
+
+        assert (after(0), after(0)) == (waiting.stalled, waiting.baseline_start)
+        held_by_grid = seen(waiting, job, None, after(60))
+        assert (None, after(60)) == (held_by_grid.stalled, held_by_grid.baseline_start)
+
+    def test_through_a_window_waits_for_the_next_as_run_at_once_would(self):
+        """Refused while its window was open, a job is compared with a start in the next one."""
+        job = a_held_job(blocked=FULL, **EVENINGS)
+        refused = seen(Progress(), job, None, NOON + hours(8))
+
+        closed = seen(refused, a_held_job(**EVENINGS), None, NOON + hours(10))
+
+        assert (None, NOON + hours(32)) == (closed.stalled, closed.baseline_start)
+
+    def test_before_it_could_have_started_delays_nothing(self):
+        """A refusal that ends before the first window opens is no part of the wait."""
+        job = a_held_job(blocked=FULL, **EVENINGS)
+        refused = seen(Progress(), job, None, after(0))
+
+        waiting = seen(refused, a_held_job(**EVENINGS), None, after(60))
+
+        assert NOON + hours(8) == waiting.baseline_start
+
+    def test_ends_when_the_user_holds_the_job(self):
+        """From when they let it go its waiting is counted anew."""
+        refused = seen(Progress(), a_held_job(blocked=FULL), None, after(0))
+
+        assert None is seen(refused, a_held_job(suspend=True), None, after(60)).stalled
+
+    @given(st.lists(st.tuples(st.sampled_from(["grid", "quota", "zone"]), st.integers(1, 300))))
+    def test_only_what_the_grid_held_is_a_shift(self, waits):
+        """Whatever holds a job in between, its shift is the time that the grid held it."""
+        job, progress, later = a_held_job(**DIRTY, deadline=NOON + hours(9000)), Progress(), 0
+        for cause, lasts in waits:
+            blocked = FULL if cause == "quota" else None
+            outlook = None if cause == "zone" else an_outlook(300)
+            progress = seen(progress, replace(job, blocked=blocked), None, after(later), outlook)
+            later += lasts
+
+        started = seen(progress, job, a_child(created=after(later)), after(later), an_outlook(50))
+
+        by_the_grid = sum(lasts for cause, lasts in waits if cause == "grid")
+        assert ((after(later), by_the_grid * 60),) == started.shifts
+
+
 class TestReleased:
     def test_is_noted_from_the_child(self):
         """Time, reason, token and name are the child's own."""
@@ -198,6 +325,25 @@ class TestReleased:
         child = a_child(release_reason="")
 
         assert (True, "Unknown", NOON + minutes(1)) == released(
+            seen(held(), a_held_job(), child, after(1))
+        )
+
+    def test_on_a_fallback_says_so(self):
+        """A value that stands in for the grid's is never given out for it."""
+        child = a_child(release_basis=Basis.FALLBACK)
+
+        message = told(seen(held(), a_held_job(), child, after(1)))[0][3]
+
+        assert message == (
+            "the zone's fallback intensity was not above `maxGramsPerKWh`;"
+            " there was no fresh one of the grid"
+        )
+
+    def test_of_a_child_with_an_odd_basis_says_what_the_reason_says(self):
+        """Anybody who may edit Jobs may change the annotation."""
+        child = a_child(release_basis="x" * 3000)
+
+        assert told(seen(held(), a_held_job(), a_child(), after(1))) == told(
             seen(held(), a_held_job(), child, after(1))
         )
 
@@ -266,6 +412,20 @@ class TestSuspension:
 
         assert [0, 1800, 2400] == [seconds for _, seconds in resumed.shifts]
 
+    def test_many_are_folded_to_the_first_and_the_latest(self):
+        """A job that is suspended all the time still completes, and its sums are right."""
+        progress = self.running()
+        for n in range(1, MOST_SHIFTS + 45):
+            child = a_stopped_child()
+            progress = seen(progress, self.stopped, child, after(2 * n))
+            progress = seen(progress, self.job, a_child(), after(2 * n + 1))
+
+        assert MOST_SHIFTS == len(progress.shifts)
+        assert (NOON, 0) == progress.shifts[0]
+        assert (after(2 * n + 1), 60 * n) == progress.shifts[-1]
+        assert 60 * n == sum_of_suspensions(progress, after(9999))
+        assert sorted(progress.shifts) == list(progress.shifts)
+
     def test_is_left_out_of_the_run_time(self):
         """An hour with half an hour of suspension is half an hour's run."""
         resumed = seen(self.suspended(), self.job, a_child(), after(40))
@@ -308,14 +468,9 @@ class TestEnded:
 
     def test_a_missed_deadline_fails_a_job_that_never_ran(self):
         """Released says why it never will; it was held to the end."""
-        failed = advance(
-            held(),
-            a_held_job(),
-            None,
-            Fail(EndReason.DEADLINE_MISSED, "not started in time"),
-            an_outlook(),
-            after(1440),
-        )
+        job = a_held_job(**DIRTY, when_deadline_reached=WhenDeadlineReached.FAIL)
+
+        failed = seen(held(job), job, None, after(1440))
 
         assert (False, "DeadlineMissed", NOON) == released(failed)
         assert (86400, None, None) == (
@@ -328,7 +483,7 @@ class TestEnded:
         """How long it ran and was held stays on record."""
         running = seen(Progress(), a_held_job(), a_child(created=NOON + minutes(5)), after(5))
 
-        failed = advance(running, a_held_job(), None, DELETED, an_outlook(), after(65))
+        failed = seen(running, a_held_job(), None, after(65))
 
         assert (True, "WorkloadDeleted", NOON + minutes(65)) == released(
             failed, ConditionType.FAILED
@@ -346,7 +501,7 @@ class TestEnded:
             after(10),
         )
 
-        failed = advance(stopped, job, None, DELETED, an_outlook(), after(65))
+        failed = seen(stopped, job, None, after(65))
 
         assert (600, None) == (failed.run_seconds, failed.suspended)
 
@@ -355,7 +510,9 @@ class TestNoTransition:
     @given(
         st.lists(
             st.tuples(
-                st.sampled_from(["held", "suspended by user", "runs", "drained", "resumed"]),
+                st.sampled_from(
+                    ["held", "refused", "suspended by user", "runs", "drained", "resumed"]
+                ),
                 st.integers(0, 120),
             ),
             max_size=8,
@@ -367,16 +524,18 @@ class TestNoTransition:
         for event, passed in events:
             later += passed
             job, child = _situation(event)
-            progress = seen(progress, job, child, after(later), an_outlook())
+            progress = seen(progress, job, child, after(later))
+            if progress.ended:  # its child is gone: nothing is decided any more
+                return
 
-            moment = Moment(after(later).now + timedelta(seconds=1), NOON, 1)
-            assert progress == seen(progress, job, child, moment)
+            assert progress == seen(progress, job, child, after(later) + timedelta(seconds=1))
 
 
 def _situation(event: str) -> tuple[Job, object]:
     user = a_held_job(suspend=True)
     return {
         "held": (a_held_job(**DIRTY), None),
+        "refused": (a_held_job(**DIRTY, blocked=FULL), None),
         "suspended by user": (user, None),
         "runs": (a_held_job(), a_child(created=NOON)),
         "drained": (user, a_stopped_child()),

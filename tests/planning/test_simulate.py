@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import NOON, a_held_job, a_window, an_outlook, hours, minutes, some_windows
+from builders import NOON, a_child, a_held_job, a_window, an_outlook, hours, minutes, some_windows
 from carbonaware_operator.api.job import Strategy, WhenDeadlineReached, WhenSignalMissing
 from carbonaware_operator.api.reasons import EndReason, HoldReason, ReleaseReason
-from carbonaware_operator.planning.decide import decide
 from carbonaware_operator.planning.decision import Fail, Hold, Release
-from carbonaware_operator.planning.job import Job
-from carbonaware_operator.planning.observed import Stage
+from carbonaware_operator.planning.rules import decide
 from carbonaware_operator.planning.simulate import Grid, View, mean_intensity, simulate
+from carbonaware_operator.planning.situation import Job, Situation
 from carbonaware_operator.planning.windows import ALWAYS
 from carbonaware_operator.quantities.emissions import milligrams_per_kwh
 from carbonaware_operator.quantities.instants import Instant
@@ -91,7 +90,7 @@ class TestSimulate:
     def test_takes_no_job_that_has_been_started(self):
         """A run is not simulated: nobody knows when its user suspends it."""
         with pytest.raises(ValueError, match="not been started"):
-            simulate(a_held_job(stage=Stage.RUNNING), an_hourly_grid([1]), NOON, NOON + WEEK)
+            simulate(a_held_job(child=a_child()), an_hourly_grid([1]), NOON, NOON + WEEK)
 
 
 class TestMeanIntensity:
@@ -147,7 +146,7 @@ class TestProperties:
         for part in parts:
             now = NOON + (last - NOON) * part
             standing = [step for step in steps if step.time <= now][-1]
-            decided = decide(job, grid(now).outlook, now)
+            decided = decide(Situation(job, grid(now).outlook, now))
             assert (type(standing.decision), standing.decision.reason) == (
                 type(decided), decided.reason,
             )  # fmt: skip

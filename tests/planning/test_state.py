@@ -8,10 +8,10 @@ from carbonaware_operator.planning.decision import Continue, Decision, Fail, Hol
 from carbonaware_operator.planning.observed import Cause, Ending, Observed, Workload
 from carbonaware_operator.planning.progress import (
     Condition,
-    Moment,
     Progress,
     advance,
 )
+from carbonaware_operator.planning.situation import Situation
 from carbonaware_operator.planning.state import Standing, standing_of, stated
 
 ABOVE = Hold(HoldReason.ABOVE_MAX_INTENSITY, "above", review=NOON + hours(24))
@@ -24,8 +24,8 @@ def after(*steps: tuple[Observed | None, Decision]) -> Progress:
     """The progress of a job with which this happened, a minute each."""
     progress = Progress()
     for number, (child, decision) in enumerate(steps):
-        moment = Moment(NOON + minutes(number), NOON, 1)
-        progress = advance(progress, a_held_job(), child, decision, an_outlook(), moment)
+        situation = Situation(a_held_job(child=child), an_outlook(), NOON + minutes(number))
+        progress = advance(progress, situation, decision)
     return progress
 
 

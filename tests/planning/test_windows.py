@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import NOON, a_window, hours, minutes, some_windows
-from carbonaware_operator.planning.windows import ALWAYS, CLOSING_MARGIN
+from carbonaware_operator.planning.windows import (
+    ALWAYS,
+    CLOSING_MARGIN,
+    Windows,
+    windows_of,
+)
 
 BERLIN = "Europe/Berlin"
 
@@ -79,33 +84,31 @@ class TestNextOpening:
 class TestLastStart:
     def test_without_windows_is_the_deadline(self):
         """Any instant will do, so the last one does."""
-        assert NOON + hours(5) == ALWAYS.last_start(NOON, NOON + hours(5))
+        assert NOON + hours(5) == ALWAYS.last_start(NOON + hours(5))
 
     def test_is_the_deadline_when_that_is_inside_a_window(self):
         """The deadline cuts the window."""
         windows = some_windows(a_window("13:00", "15:00"))
 
-        assert at("2026-06-15 14:00") == windows.last_start(NOON, at("2026-06-15 14:00"))
+        assert at("2026-06-15 14:00") == windows.last_start(at("2026-06-15 14:00"))
 
     def test_lies_a_margin_before_the_window_closes(self):
         """A release takes a moment: it must end inside the window."""
         windows = some_windows(a_window("13:00", "15:00"))
 
-        assert at("2026-06-15 15:00") - CLOSING_MARGIN == windows.last_start(NOON, NOON + hours(8))
+        assert at("2026-06-15 15:00") - CLOSING_MARGIN == windows.last_start(NOON + hours(8))
 
     def test_lies_in_the_middle_of_a_window_shorter_than_two_margins(self):
         """Even a window of a minute has a last start."""
         windows = some_windows(a_window("13:00", "13:01"))
 
-        assert at("2026-06-15 13:00:30") == windows.last_start(NOON, NOON + hours(8))
+        assert at("2026-06-15 13:00:30") == windows.last_start(NOON + hours(8))
 
-    def test_there_is_none_when_no_window_opens_in_time(self):
-        """The next window opens after the deadline."""
-        assert None is some_windows(a_window("20:00", "21:00")).last_start(NOON, NOON + hours(5))
+    def test_lies_in_an_earlier_window_when_none_opens_shortly_before_the_deadline(self):
+        """Whoever asks knows whether that has passed."""
+        windows = some_windows(a_window("20:00", "21:00", None, "Mon"))
 
-    def test_there_is_none_once_the_deadline_has_passed(self):
-        """An empty range has no instant."""
-        assert None is ALWAYS.last_start(NOON, NOON - hours(1))
+        assert at("2026-06-08 21:00") - CLOSING_MARGIN == windows.last_start(NOON)
 
 
 class TestDaylightSaving:
@@ -213,7 +216,50 @@ instants = st.integers(min_value=0, max_value=500 * 86400).map(
 )
 
 
+def walked(windows: Windows, instant: datetime, before: int, after: int):
+    """All openings on the days around an instant."""
+    return [o for daily in windows.daily for o in daily.around(instant, before, after)]
+
+
+def closing_by_walking(windows: Windows, instant: datetime):
+    """closing(), with nothing kept."""
+    ends = (end for start, end in walked(windows, instant, 2, 1) if start <= instant < end)
+    return max(ends, default=None)
+
+
+def opening_by_walking(windows: Windows, instant: datetime):
+    """next_opening(), with nothing kept."""
+    if closing_by_walking(windows, instant):
+        return instant
+    return min(start for start, _ in walked(windows, instant, 1, 9) if start > instant)
+
+
+def last_by_walking(windows: Windows, not_after: datetime):
+    """last_start(), with nothing kept."""
+    return max(
+        min(end - min(CLOSING_MARGIN, (end - start) / 2), not_after)
+        for start, end in walked(windows, not_after, 9, 1)
+        if start <= not_after
+    )
+
+
 class TestProperties:
+    @given(unions, st.lists(st.tuples(instants, st.booleans()), min_size=1, max_size=6))
+    def test_what_is_kept_of_an_earlier_answer_changes_no_later_one(self, union, asked):
+        """Every answer is the one that a walk through all openings around the instant finds."""
+        windows = some_windows(*union)
+
+        for instant, again in asked:
+            for when in (instant, instant + hours(1)) if again else (instant,):
+                assert closing_by_walking(windows, when) == windows.closing(when)
+                assert opening_by_walking(windows, when) == windows.next_opening(when)
+                assert last_by_walking(windows, when) == windows.last_start(when)
+
+    @given(unions)
+    def test_equal_windows_are_one_object(self, union):
+        """What is computed for one job serves all with the same windows."""
+        assert windows_of(union) is windows_of([spec.model_copy() for spec in union])
+
     @given(unions, instants)
     def test_an_instant_is_inside_exactly_if_it_is_its_own_next_opening(self, union, instant):
         """contains() and next_opening() speak of the same windows."""
@@ -241,18 +287,21 @@ class TestProperties:
         assert closing is None or windows.contains(closing - timedelta(seconds=1))
 
     @given(unions, instants, st.integers(0, 21 * 86400))
-    def test_a_last_start_is_inside_a_window_and_in_range(self, union, start, seconds):
-        """Never before the range, never after the deadline, never outside."""
+    def test_a_last_start_is_inside_a_window_and_not_too_late(self, union, start, seconds):
+        """Never after the deadline, never outside; every window opens weekly."""
         windows, end = some_windows(*union), start + timedelta(seconds=seconds)
-        last = windows.last_start(start, end)
+        last = windows.last_start(end)
 
-        assert last is None or (start <= last <= end and windows.contains(last))
+        assert last is not None
+        assert last <= end
+        assert windows.contains(last)
 
     @given(unions, instants, st.integers(0, 21 * 86400))
-    def test_no_last_start_means_that_at_most_a_margin_is_open(self, union, start, seconds):
+    def test_after_the_last_start_at_most_a_margin_is_open(self, union, start, seconds):
         """Only the tail of a closing window is left out."""
         windows, end = some_windows(*union), start + timedelta(seconds=seconds)
-        if windows.last_start(start, end) is not None:
+        last = windows.last_start(end)
+        if last is None or last >= start:
             return
         first = windows.next_opening(start)
 
@@ -274,9 +323,7 @@ class TestProperties:
 
         assert windows.next_opening(instant) == reverse.next_opening(instant)
         assert windows.closing(instant) == reverse.closing(instant)
-        assert windows.last_start(instant, instant + hours(48)) == reverse.last_start(
-            instant, instant + hours(48)
-        )
+        assert windows.last_start(instant) == reverse.last_start(instant)
 
     @given(
         st.sampled_from(CLOCK_CHANGES),

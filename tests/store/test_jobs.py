@@ -9,16 +9,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from builders import NOON, a_child_body, a_job_body, a_job_spec, an_outlook, hours, minutes
+from builders import (
+    NOON,
+    a_child_body,
+    a_job_body,
+    a_job_spec,
+    a_refusal,
+    an_outlook,
+    hours,
+    minutes,
+)
 from carbonaware_operator.api.reasons import Annotation, EndReason, HoldReason, ReleaseReason
 from carbonaware_operator.kinds.parent import earlier_name
-from carbonaware_operator.planning.decision import Decision, Hold, Release
-from carbonaware_operator.planning.job import Blocked
-from carbonaware_operator.planning.observed import Stage
+from carbonaware_operator.planning.decision import Basis, Decision, Hold, Release
+from carbonaware_operator.planning.observed import Stage, stage_of
+from carbonaware_operator.planning.resolve import SETTINGS
+from carbonaware_operator.planning.rules import decide
 from carbonaware_operator.store.graves import MOST, Graves
 from carbonaware_operator.store.jobs import JobStore
 
 JOB = a_job_body()
+WORLD = replace(SETTINGS, zone_name="world")
 AT_FOUR = {"startBy": "2026-06-15T16:00:00Z"}
 ODD_WINDOW = {"start": "01:00", "end": "02:00", "timeZone": "Europe"}  # a folder of the zones
 
@@ -26,7 +37,7 @@ ODD_WINDOW = {"start": "01:00", "end": "02:00", "timeZone": "Europe"}  # a folde
 @pytest.fixture
 def store() -> JobStore:
     """An empty store."""
-    return JobStore(default_zone="world")
+    return JobStore(defaults=(WORLD,))
 
 
 def held(reason: str) -> dict[str, object]:
@@ -57,7 +68,7 @@ class TestApply:
     def test_a_new_version_keeps_what_the_api_server_does_not_know(self, store):
         """A refusal and a passed check outlive the next event."""
         record = store.apply(JOB)
-        record.blocked = Blocked(HoldReason.QUOTA_EXCEEDED, "full", NOON)
+        record.blocked = a_refusal()
         record.workload_checked = True
 
         newer = store.apply(a_job_body(resource_version=2))
@@ -94,19 +105,20 @@ class TestUnreadable:
         """Then it starts, whatever else it wanted."""
         record = store.apply(a_job_body(schedule=AT_FOUR | odd))
 
-        hold = record.decide(an_outlook(), NOON)
+        hold = decide(record.situation(an_outlook(), NOON))
         assert HoldReason.UNREADABLE is hold.reason
         assert named in hold.message
         assert "starts at 2026-06-15T16:00:00Z" in hold.message
-        assert Release(ReleaseReason.DEADLINE_REACHED) == record.decide(None, NOON + hours(4))
+        starts = Release(ReleaseReason.DEADLINE_REACHED, Basis.DEADLINE)
+        assert starts == decide(record.situation(None, NOON + hours(4)))
 
     def test_fails_at_its_deadline_where_it_is_to_fail(self, store):
         """That could be read."""
         schedule = AT_FOUR | {"whenDeadlineReached": "Fail", "strategy": "LowestIntensity"}
         record = store.apply(a_job_body(schedule=schedule))
 
-        assert "fails at" in record.decide(None, NOON).message
-        assert EndReason.DEADLINE_MISSED is record.decide(None, NOON + hours(4)).reason
+        assert "fails at" in decide(record.situation(None, NOON)).message
+        assert EndReason.DEADLINE_MISSED is decide(record.situation(None, NOON + hours(4))).reason
 
     @pytest.mark.parametrize(
         "odd",
@@ -122,7 +134,7 @@ class TestUnreadable:
     )
     def test_without_a_deadline_is_not_started(self, store, odd):
         """To guess when somebody wanted it is worse than to ask."""
-        hold = store.apply(a_job_body(**odd)).decide(an_outlook(0), NOON + hours(99))
+        hold = decide(store.apply(a_job_body(**odd)).situation(an_outlook(0), NOON + hours(99)))
 
         assert (HoldReason.UNREADABLE, None) == (hold.reason, hold.review)
         assert "not started before" in hold.message
@@ -271,7 +283,7 @@ class TestChildren:
         ):
             take_in(body)
 
-        assert Stage.RUNNING is store.records["uid-train"].planned().stage
+        assert Stage.RUNNING is stage_of(store.records["uid-train"].child)
 
     def test_stay_attached_when_the_job_changes(self, store):
         """A newer version of the job is not without child."""
@@ -308,7 +320,7 @@ class TestChildren:
         store.apply_child(a_child_body(JOB, resource_version=20, suspend=True))
         store.apply_child(a_child_body(JOB, resource_version=11))
 
-        assert Stage.SUSPENDED is store.records["uid-train"].planned().stage
+        assert Stage.SUSPENDED is stage_of(store.records["uid-train"].child)
 
     def test_that_are_deleted_leave_their_job(self, store):
         """Then the planner sees that it vanished."""
@@ -399,7 +411,7 @@ class TestDeleted:
         store.in_zone("never was")
         store.touched_by("never was", an_outlook())
 
-        fresh = JobStore(default_zone="world")
+        fresh = JobStore(defaults=(WORLD,))
         assert replace(fresh, graves=store.graves) == store
 
     def test_are_remembered_in_bounded_numbers(self):
@@ -513,7 +525,8 @@ def test_every_job_whose_decision_differs_is_touched(jobs, outlooks):
         changed = {
             record.uid
             for record in store.records.values()
-            if gist(record.decide(before, NOON)) != gist(record.decide(after, NOON))
+            if gist(decide(record.situation(before, NOON)))
+            != gist(decide(record.situation(after, NOON)))
         }
         assert changed <= touched
 

@@ -7,10 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import NOON
-from carbonaware_operator.api.job import CarbonAwareJobStatus
+from carbonaware_operator.api.job import (
+    CarbonAwareJobStatus,
+    Strategy,
+    WhenDeadlineReached,
+    WhenSignalMissing,
+)
 from carbonaware_operator.api.reasons import ConditionType, HoldReason, State
 from carbonaware_operator.planning.observed import Workload
 from carbonaware_operator.planning.progress import Condition, Progress, in_order
+from carbonaware_operator.planning.resolve import SETTINGS, Defaults, Source
 from carbonaware_operator.store.status import progress_of, status_of
 
 instants = st.integers(0, 10**8).map(lambda n: NOON + timedelta(seconds=n))
@@ -31,8 +37,19 @@ def conditions_of(kind):
     )
 
 
+defaults = st.builds(
+    Defaults,
+    st.just(Source.SETTINGS),
+    zone_name=st.none() | names,
+    strategy=st.none() | st.sampled_from(Strategy),
+    max_delay=st.none() | st.integers(1, 2**30).map(lambda n: timedelta(seconds=n)),
+    when_signal_missing=st.none() | st.sampled_from(WhenSignalMissing),
+    when_deadline_reached=st.none() | st.sampled_from(WhenDeadlineReached),
+)
 progresses = st.builds(
     Progress,
+    applied=st.lists(defaults, max_size=2).map(tuple),
+    stalled=st.none() | instants,
     state=st.none() | st.sampled_from(State),
     reason=st.just("") | names,
     generation=st.none() | counts,
@@ -91,6 +108,8 @@ class TestStatusOf:
             generation=1,
             zone_name="de",
             deadline=NOON,
+            applied=(SETTINGS,),
+            stalled=NOON,
             planned_start=NOON,
             latest_start=NOON,
             workload=Workload("batch/v1", "Job", "a", "b"),
@@ -107,6 +126,19 @@ class TestStatusOf:
         written = status_of(full)
 
         assert len(fields(Progress)) == len(written | written["plan"]) - 1  # `plan` itself
+
+    def test_reads_what_a_newer_operator_filled_in_as_far_as_it_knows(self):
+        """A strategy or a source of a later version must not make a job unreadable."""
+        status = CarbonAwareJobStatus.model_validate(
+            {
+                "appliedDefaults": [
+                    {"source": "Oracle", "strategy": "Wise"},
+                    {"source": "Settings", "strategy": "Wise", "zoneName": "de"},
+                ]
+            }
+        )
+
+        assert (Defaults(Source.SETTINGS, zone_name="de"),) == progress_of(status).applied
 
     def test_ignores_conditions_of_others(self):
         """A type that this version does not know belongs to another writer."""

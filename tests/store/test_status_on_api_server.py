@@ -1,6 +1,7 @@
 """A status that went through a real API server is read back as the same progress."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -9,12 +10,12 @@ from carbonaware_operator.api.job import CarbonAwareJobStatus
 from carbonaware_operator.api.reasons import ConditionType, EndReason, HoldReason, ReleaseReason
 from carbonaware_operator.planning.observed import Workload
 from carbonaware_operator.planning.progress import Condition, Progress
+from carbonaware_operator.planning.resolve import SETTINGS
 from carbonaware_operator.store.status import progress_of, status_of
 
 pytestmark = pytest.mark.api
 
 HELD = Condition(ConditionType.RELEASED, False, HoldReason.NO_ZONE, "there is no zone", NOON, 1)
-FRESH = Condition(ConditionType.SIGNAL_FRESH, True, "Current", "fresh", NOON, 1)
 RUNS = Condition(ConditionType.RELEASED, True, ReleaseReason.IMMEDIATE, "Immediate", NOON, 2)
 DONE = Condition(ConditionType.COMPLETE, True, EndReason.SUCCEEDED, "completed", NOON, 2)
 LIFE = [
@@ -23,7 +24,9 @@ LIFE = [
         generation=1,
         zone_name="de",
         deadline=NOON + hours(24),
-        conditions=(HELD, FRESH),
+        applied=(replace(SETTINGS, zone_name="de"),),
+        conditions=(HELD,),
+        stalled=NOON + hours(1),
         planned_start=NOON + hours(24),
         baseline_start=NOON,
     ),
@@ -31,7 +34,7 @@ LIFE = [
         generation=2,
         zone_name="de",
         deadline=NOON + hours(24),
-        conditions=(RUNS, FRESH, DONE),
+        conditions=(RUNS, DONE),
         workload=Workload("batch/v1", "Job", "train", "uid-child"),
         handled_request="now-1",
         baseline_start=NOON,

@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from carbonaware_operator.grid.archive import Archive, PeriodIntensity
 from carbonaware_operator.grid.points import Forecast, MarginalPoint, Point
 from carbonaware_operator.grid.provider import MarginalProvider, Provider
-from carbonaware_operator.planning.job import ResolvedSchedule
+from carbonaware_operator.planning.resolve import ResolvedSchedule
 from carbonaware_operator.planning.outlook import Fallback, Signal
 from carbonaware_operator.quantities.emissions import (
     MarginalIntensity,

@@ -24,6 +24,7 @@ from carbonaware_operator.api.schema import (
     rule,
     rules,
 )
+from carbonaware_operator.quantities.durations import PATTERN as DURATION_PATTERN
 
 
 class Strategy(StrEnum):
@@ -120,8 +121,9 @@ class Schedule(Schema):
     max_delay: Annotated[
         Duration | None,
         Field(
-            description="Latest start, counted from creation, such as 12h. At most one of"
-            " `maxDelay`, `startBy` and `finishBy`. Default: the operator's, 24h."
+            description="Latest start, such as 12h, counted from creation or `earliestStart`,"
+            " whichever is later. At most one of `maxDelay`, `startBy` and `finishBy`. Default: the"
+            " operator's, 24h."
         ),
     ] = None
     start_by: Annotated[
@@ -240,6 +242,10 @@ class CarbonAwareJobSpec(Schema):
     ] = None
 
 
+# Read leniently: what a newer operator filled in must not make a job unreadable to an older one.
+_Word = Annotated[str, Field(max_length=64)]
+
+
 class Plan(Schema):
     """What a held job waits for."""
 
@@ -257,6 +263,22 @@ class Plan(Schema):
             " that meets the deadline."
         ),
     ] = None
+
+
+class AppliedDefaults(Schema):
+    """What one source filled in where the job says nothing."""
+
+    source: Annotated[str, Field(max_length=64, description="Settings: those of the operator.")]
+    zone_name: Annotated[Name | None, Field(description="`zoneName`.")] = None
+    strategy: Annotated[_Word | None, Field(description="`strategy`.")] = None
+    max_delay: Annotated[
+        str | None,
+        Field(max_length=32, pattern=DURATION_PATTERN, description="`maxDelay`."),
+    ] = None
+    when_signal_missing: Annotated[_Word | None, Field(description="`whenSignalMissing`.")] = None
+    when_deadline_reached: Annotated[_Word | None, Field(description="`whenDeadlineReached`.")] = (
+        None
+    )
 
 
 class WorkloadReference(Schema):
@@ -306,9 +328,17 @@ class CarbonAwareJobStatus(Schema):
     ] = None
     zone_name: Annotated[Name | None, Field(description="The CarbonZone in effect.")] = None
     deadline: Annotated[Timestamp | None, Field(description="The latest start in effect.")] = None
+    applied_defaults: Annotated[
+        list[AppliedDefaults] | None,
+        Field(
+            max_length=4,
+            description="What holds that the job does not say, by who filled it in.",
+            json_schema_extra=ATOMIC_LIST,
+        ),
+    ] = None
     conditions: Annotated[
         Conditions | None,
-        Field(description="Released, SignalFresh, Complete and Failed, with reasons."),
+        Field(description="Released, Complete and Failed, with reasons."),
     ] = None
     plan: Annotated[Plan | None, Field(description="What a held job waits for.")] = None
     workload: Annotated[
@@ -321,6 +351,13 @@ class CarbonAwareJobStatus(Schema):
     baseline_start_time: Annotated[
         Timestamp | None,
         Field(description="When run-at-once would have started: the baseline begins here."),
+    ] = None
+    stalled_time: Annotated[
+        Timestamp | None,
+        Field(
+            description="Since when something other than the grid keeps it from starting, such as a"
+            " full quota; `baselineStartTime` moves by it, so that it counts as no saving."
+        ),
     ] = None
     shifts: Annotated[
         list[Shift] | None,

@@ -19,7 +19,6 @@ class ConditionType(StrEnum):
     """Types of `status.conditions` of a CarbonAwareJob."""
 
     RELEASED = "Released"
-    SIGNAL_FRESH = "SignalFresh"
     COMPLETE = "Complete"
     FAILED = "Failed"
 
@@ -82,7 +81,7 @@ class EndReason(StrEnum):
 
 
 class SignalReason(StrEnum):
-    """Reasons of `SignalFresh` of a job and of `Ready` and `Fresh` of a zone."""
+    """Reasons of `Ready` and `Fresh` of a zone."""
 
     CURRENT = "Current"
     STALE = "Stale"
@@ -108,6 +107,7 @@ class Annotation(StrEnum):
 
     RELEASE_REQUESTED = "carbonaware.io/release-requested"
     RELEASE_REASON = "carbonaware.io/release-reason"
+    RELEASE_BASIS = "carbonaware.io/release-basis"
     HANDLED_RELEASE_REQUEST = "carbonaware.io/handled-release-request"
     LEFT_OUT = "carbonaware.io/left-out"
     SUSPENDED_BY = "carbonaware.io/suspended-by"

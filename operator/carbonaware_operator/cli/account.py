@@ -6,10 +6,11 @@ from carbonaware_operator.api.job import WhenDeadlineReached
 from carbonaware_operator.api.reasons import REFUSALS, HoldReason, State
 from carbonaware_operator.cli.explain import Explanation
 from carbonaware_operator.cli.output import print_line, print_table
+from carbonaware_operator.cli.rules import verdict
 from carbonaware_operator.cli.startup import Startup
-from carbonaware_operator.cli.times import exact, relative, span
 from carbonaware_operator.planning.decision import Hold
 from carbonaware_operator.quantities.instants import Instant
+from carbonaware_operator.quantities.spans import exact, relative, span
 from carbonaware_operator.store.jobs import JobRecord
 
 _STARTED = (State.STARTING, State.RUNNING)
@@ -33,7 +34,7 @@ def print_explanation(explanation: Explanation, operator_namespace: str) -> None
     if explanation.findings:
         print_line()
         print_line("Rules, in the order in which they are asked:")
-        rows = [(f.verdict.value, f.rule, f.fact) for f in explanation.findings]
+        rows = [(verdict(f).value, f.rule, f.fact) for f in explanation.findings]
         print_table((), rows, indent=2)
     if explanation.to_start:
         print_line()
@@ -69,6 +70,7 @@ def _summary(explanation: Explanation) -> list[tuple[str, str]]:
         rows.append(
             ("Zone:", f"you may not read CarbonZone {record.zone_name}: no rules are shown")
         )
+    rows += [("Filled in:", _filled_in(defaults)) for defaults in explanation.filled_in]
     rows.append(("Used:", ", ".join(_used(explanation))))
     return rows
 
@@ -84,6 +86,12 @@ def _until(explanation: Explanation, hold: Hold) -> str:
     if schedule.when_deadline_reached is WhenDeadlineReached.FAIL and hold.review:
         return f"the grid allows it; fails at {exact(hold.review, now)} otherwise"
     return "not known"
+
+
+def _filled_in(defaults: dict[str, str]) -> str:
+    """What the job does not say, and who says it instead."""
+    said = [f"{name} {value}" for name, value in defaults.items() if name != "source"]
+    return f"{', '.join(said)} ({defaults['source']})"
 
 
 def _child(explanation: Explanation) -> str:

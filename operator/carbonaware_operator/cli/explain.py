@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from carbonaware_operator.api.reasons import ConditionType, EndReason, HoldReason
+from carbonaware_operator.api.reasons import ConditionType, HoldReason
 from carbonaware_operator.cli.jobs import pods_document, used
 from carbonaware_operator.cli.lookup import FoundJob, find_with_pods, find_zone
-from carbonaware_operator.cli.outlooks import intensity_in_effect, outlook_of
-from carbonaware_operator.cli.rules import Finding, Situation, findings
+from carbonaware_operator.cli.outlooks import outlook_of
+from carbonaware_operator.cli.rules import verdict
 from carbonaware_operator.cli.states import Standing, standing, with_pods
 from carbonaware_operator.cluster.kube import LEASES, ApiError, KubeClient
 from carbonaware_operator.planning.decision import (
@@ -19,11 +19,12 @@ from carbonaware_operator.planning.decision import (
     Resume,
     Suspend,
 )
-from carbonaware_operator.planning.observed import Stage, stage_of
 from carbonaware_operator.planning.outlook import Outlook, Signal
-from carbonaware_operator.planning.progress import RELEASE_MESSAGES
+from carbonaware_operator.planning.progress import release_message
+from carbonaware_operator.planning.rules import Finding, decide, findings
 from carbonaware_operator.quantities.instants import Instant, format_instant, parse_instant
 from carbonaware_operator.store.jobs import JobRecord
+from carbonaware_operator.store.status import applied_document
 
 LEASE_NAME = "carbonaware-operator"
 """The default of the operator's `--lease-name`."""
@@ -59,13 +60,18 @@ class Explanation:
         return self.standing.reason
 
     @property
+    def filled_in(self) -> list[dict[str, str]]:
+        """What the operator says that it filled in, by source, in the words of the API."""
+        return [applied_document(defaults) for defaults in self.job.record.progress.applied]
+
+    @property
     def message(self) -> str:
         """The same for people."""
         match self.decision:
             case Hold(_, message) | Fail(_, message):
                 return message
-            case Release(reason):
-                return f"to be started now: {RELEASE_MESSAGES[reason]}"
+            case Release(reason, basis):
+                return f"to be started now: {release_message(reason, basis)}"
             case Suspend():
                 return "to be suspended now: `suspend` is true"
             case Resume():
@@ -143,17 +149,16 @@ def without_zone(job: FoundJob, now: Instant) -> Explanation:
 def explained(job: FoundJob, outlook: Outlook | None, now: Instant) -> Explanation:
     """Decide on a job and account for the decision. Pure."""
     record = job.record
-    decision = None if record.progress.ended else record.decide(outlook, now)
-    situation = Situation(record.planned(), outlook, now)
-    waits = stage_of(record.child) is Stage.HELD and decision is not None
-    vanished = isinstance(decision, Fail) and decision.reason is EndReason.WORKLOAD_DELETED
+    situation = record.situation(outlook, now)
+    decision = None if record.progress.ended else decide(situation)
+    waits = decision is not None and record.child is None and record.progress.workload is None
     return Explanation(
         job=job,
         outlook=outlook,
         now=now,
         standing=with_pods(standing(record.progress), job.startup),
         decision=decision,
-        findings=findings(situation, decision) if decision and waits and not vanished else [],
+        findings=findings(situation) if waits else [],
         disagreement=_disagreement(record, decision),
         to_start=_to_start(record, outlook, decision),
     )
@@ -223,7 +228,7 @@ def _to_start(record: JobRecord, outlook: Outlook | None, decision: Decision | N
         case HoldReason.QUOTA_EXCEEDED:
             return [f"room in the quota of namespace {record.namespace}"]
         case HoldReason.ABOVE_MAX_INTENSITY if outlook:
-            enough = -(-intensity_in_effect(outlook) // 1000)
+            enough = -(-outlook.in_effect // 1000)
             return [release, f"`maxGramsPerKWh` of at least {enough}"]
         case HoldReason.SIGNAL_MISSING:
             return [release, "`whenSignalMissing: Start`"]
@@ -244,8 +249,9 @@ def document(explanation: Explanation) -> dict[str, Any]:
         "since": format_instant(explanation.since),
         "decision": _decision_document(explanation.decision),
         "deadline": format_instant(record.schedule.deadline),
+        "appliedDefaults": explanation.filled_in,
         "rules": [
-            {"rule": f.rule, "verdict": f.verdict.value, "fact": f.fact}
+            {"rule": f.rule, "verdict": verdict(f).value, "fact": f.fact}
             for f in explanation.findings
         ],
         "toStartNow": explanation.to_start,

@@ -7,12 +7,11 @@ from typing import Any
 from carbonaware_operator.api.job import CarbonAwareJobSpec, CarbonAwareJobStatus
 from carbonaware_operator.api.reasons import State
 from carbonaware_operator.cli.lookup import no_such_job, unreadable
-from carbonaware_operator.cli.outlooks import grams, intensity_in_effect, outlook_of
+from carbonaware_operator.cli.outlooks import outlook_of
 from carbonaware_operator.cli.output import MISSING
 from carbonaware_operator.cli.pods import startups
 from carbonaware_operator.cli.startup import Startup
 from carbonaware_operator.cli.states import Standing, standing, with_pods
-from carbonaware_operator.cli.times import relative, span
 from carbonaware_operator.cluster.kube import (
     CARBON_AWARE_JOBS,
     CARBON_ZONES,
@@ -23,7 +22,9 @@ from carbonaware_operator.cluster.kube import (
 )
 from carbonaware_operator.planning.outlook import Outlook, Signal
 from carbonaware_operator.planning.progress import Progress
+from carbonaware_operator.quantities.emissions import grams
 from carbonaware_operator.quantities.instants import Instant, parse_instant
+from carbonaware_operator.quantities.spans import relative, span
 from carbonaware_operator.store.status import progress_of
 from carbonaware_operator.store.zones import zone_record
 
@@ -192,7 +193,7 @@ def _now_and_limit(job: ListedJob) -> str:
     if job.outlook is None:
         return f"?/{limit}"
     mark = "" if isinstance(job.outlook.current, Signal) else "~"
-    return f"{mark}{grams(intensity_in_effect(job.outlook))}/{limit}"
+    return f"{mark}{grams(job.outlook.in_effect)}/{limit}"
 
 
 def document(jobs: list[ListedJob]) -> dict[str, Any]:

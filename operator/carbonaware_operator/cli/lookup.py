@@ -18,9 +18,9 @@ from carbonaware_operator.cluster.kube import (
 )
 from carbonaware_operator.kinds.parent import parent_uid
 from carbonaware_operator.kinds.registry import observe
-from carbonaware_operator.planning.job import Blocked, ScheduleDefaults
 from carbonaware_operator.planning.progress import Progress
-from carbonaware_operator.quantities.instants import parse_instant
+from carbonaware_operator.planning.resolve import SETTINGS, Defaults, Source
+from carbonaware_operator.planning.situation import Blocked
 from carbonaware_operator.store.jobs import JobRecord, record_of
 from carbonaware_operator.store.status import progress_of
 from carbonaware_operator.store.zones import ZoneRecord, zone_record
@@ -118,28 +118,28 @@ async def _existing(
 
 
 def _record(body: Object, status: CarbonAwareJobStatus, child: Object | None) -> JobRecord:
-    record = record_of(body, status.zone_name, _defaults(body, status))
+    # What the operator filled in is in its status. Of its zone that holds for an earlier operator's
+    # as well, which did not say what it had filled in.
+    zone = Defaults(Source.SETTINGS, zone_name=status.zone_name)
+    record = record_of(body, (*progress_of(status).applied, zone, SETTINGS))
     record.child = observe(child) if child else None
     record.blocked = _blocked(record.progress)
     return record
 
 
-def _defaults(body: Object, status: CarbonAwareJobStatus) -> ScheduleDefaults:
-    """The operator's own default delay is seen only in what it made of it: the deadline."""
-    if not status.deadline or status.observed_generation != body["metadata"]["generation"]:
-        return ScheduleDefaults()
-    created = parse_instant(body["metadata"]["creationTimestamp"])
-    return ScheduleDefaults(max_delay=parse_instant(status.deadline) - created)
-
-
 def _blocked(progress: Progress) -> Blocked | None:
-    """That the API server refuses the workload is known to the operator alone: it says so here."""
+    """That the API server refuses the workload is known to the operator alone: it says so here.
+
+    When it asks again is not known here: until then what it says stands.
+    """
     released = progress.condition(ConditionType.RELEASED)
     if released is None or released.status:
         return None
     if released.reason not in REFUSALS:
         return None
-    return Blocked(HoldReason(released.reason), released.message, retry=None)
+    return Blocked(
+        HoldReason(released.reason), released.message, retry=None, final=True, since=released.since
+    )
 
 
 def _pods(child: Object | None) -> dict[str, int]:

@@ -62,12 +62,6 @@ def not_fresh_reason(zone: ZoneRecord) -> SignalReason | None:
     return next((SignalReason(r) for r in (*said, fresh.reason) if r in known), SignalReason.STALE)
 
 
-def intensity_in_effect(outlook: Outlook) -> MilligramsPerKWh:
-    """The current intensity, or the one that stands in for it."""
-    current = outlook.current
-    return current.intensity if isinstance(current, Signal) else outlook.fallback.intensity
-
-
 @dataclass(frozen=True, slots=True)
 class Grid:
     """The grid that energy is priced with; fallback: its intensity only stands in."""
@@ -86,12 +80,7 @@ class Grid:
 def grid_of(outlook: Outlook, pue_milli: int | None) -> Grid:
     """The grid of a zone."""
     fallback = not isinstance(outlook.current, Signal)
-    return Grid(outlook.zone, intensity_in_effect(outlook), fallback, pue_milli or PUE_MILLI_NONE)
-
-
-def grams(intensity: MilligramsPerKWh) -> str:
-    """Intensity in gCO2e/kWh to the last digit known, so that limits compare as they read."""
-    return f"{intensity / 1000:.3f}".rstrip("0").rstrip(".")
+    return Grid(outlook.zone, outlook.in_effect, fallback, pue_milli or PUE_MILLI_NONE)
 
 
 def _current(zone: ZoneRecord) -> Signal | Missing:

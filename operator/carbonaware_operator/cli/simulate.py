@@ -9,14 +9,12 @@ import click
 from carbonaware_operator.cli.errors import CommandError
 from carbonaware_operator.cli.manifests import GivenJob, read_manifests
 from carbonaware_operator.cli.options import with_output
-from carbonaware_operator.cli.outlooks import grams
 from carbonaware_operator.cli.output import MISSING, print_document, print_line, print_table
 from carbonaware_operator.cli.played_grids import PlayedGrid, played_grid
-from carbonaware_operator.cli.times import span
 from carbonaware_operator.cli.zones import sparkline
 from carbonaware_operator.planning.decision import Fail, Hold, Release
 from carbonaware_operator.planning.outlook import Signal
-from carbonaware_operator.planning.progress import RELEASE_MESSAGES, baseline_start
+from carbonaware_operator.planning.progress import baseline_start, release_message
 from carbonaware_operator.planning.simulate import (
     Step,
     Verdict,
@@ -25,8 +23,9 @@ from carbonaware_operator.planning.simulate import (
     simulate,
 )
 from carbonaware_operator.quantities.durations import parse_duration
-from carbonaware_operator.quantities.emissions import MilligramsPerKWh
+from carbonaware_operator.quantities.emissions import MilligramsPerKWh, grams
 from carbonaware_operator.quantities.instants import Instant, format_instant, parse_instant
+from carbonaware_operator.quantities.spans import span
 
 EXIT_CODES = "Exit codes: 0 done; 1 a file cannot be read, or names no job; 2 wrong usage."
 
@@ -146,7 +145,8 @@ def simulated(
     """Step one job through its grid."""
     played = grids.get(zone or "")
     view = played.view if played else _no_grid
-    planned = replace(job.record.planned(), zone_name=zone)
+    planned = job.record.planned()
+    planned = replace(planned, resolved=replace(planned.resolved, zone_name=zone))
     steps = simulate(planned, view, start, end)
     given = job.spec.schedule.expected_duration if job.spec.schedule else None
     duration = parse_duration(given) if given else None
@@ -251,4 +251,6 @@ def _step(step: Step) -> dict[str, Any]:
 
 
 def _message(decision: Verdict) -> str:
-    return RELEASE_MESSAGES[decision.reason] if isinstance(decision, Release) else decision.message
+    if isinstance(decision, Release):
+        return release_message(decision.reason, decision.basis)
+    return decision.message

@@ -6,12 +6,13 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from carbonaware_operator.cli.jobs import ListedJob
-from carbonaware_operator.cli.outlooks import Grid, grams
+from carbonaware_operator.cli.outlooks import Grid
 from carbonaware_operator.cli.output import MISSING
 from carbonaware_operator.cli.usage import Page, Use, nodes, owners
 from carbonaware_operator.quantities.emissions import (
     MicrogramsCO2e,
     format_emissions,
+    grams,
 )
 from carbonaware_operator.quantities.energy import (
     MICROJOULES_PER_JOULE,

@@ -9,10 +9,10 @@ from carbonaware_operator.api.reasons import State
 from carbonaware_operator.cli.errors import CommandError
 from carbonaware_operator.cli.lookup import no_such_job, progress_in
 from carbonaware_operator.cli.states import Standing, standing
-from carbonaware_operator.cli.times import span
 from carbonaware_operator.cli.watching import states
 from carbonaware_operator.cluster.kube import CARBON_AWARE_JOBS, KubeClient
 from carbonaware_operator.planning.progress import Progress
+from carbonaware_operator.quantities.spans import span
 
 
 class Goal(StrEnum):

@@ -13,17 +13,16 @@ from carbonaware_operator.cli.outlooks import (
     Grid,
     fallback_of,
     freshness,
-    grams,
     grid_of,
     not_fresh_reason,
     outlook_of,
 )
 from carbonaware_operator.cli.output import MISSING
-from carbonaware_operator.cli.times import span
 from carbonaware_operator.cluster.kube import CARBON_ZONES, ApiError, KubeClient
 from carbonaware_operator.grid.fallback import FallbackIntensity
-from carbonaware_operator.quantities.emissions import MilligramsPerKWh
+from carbonaware_operator.quantities.emissions import MilligramsPerKWh, grams
 from carbonaware_operator.quantities.instants import Instant, parse_instant
+from carbonaware_operator.quantities.spans import span
 from carbonaware_operator.store.zones import ZoneRecord, zone_record
 
 HEADER = ("NAME", "gCO2e/kWh", "NEXT 24 H", "SOURCE", "FRESH", "REASON", "AGE", "JOBS HELD")

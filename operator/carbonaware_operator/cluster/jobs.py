@@ -14,6 +14,7 @@ from carbonaware_operator.cluster.kube import (
 )
 from carbonaware_operator.kinds.parent import parent_uid
 from carbonaware_operator.kinds.registry import JOB, kind_of
+from carbonaware_operator.planning.decision import Basis, Release
 from carbonaware_operator.planning.observed import Cause, Observed
 from carbonaware_operator.planning.progress import Progress
 from carbonaware_operator.quantities.instants import Instant
@@ -58,7 +59,7 @@ class JobWriter:
         Raises RefusedError; StaleJobError when the job is gone.
         """
         live = await self._live(record)
-        body = JOB.build(live, ReleaseReason.IMMEDIATE, None)
+        body = JOB.build(live, Release(ReleaseReason.IMMEDIATE, Basis.SCHEDULE), None)
         try:
             await self._kube.create(JOBS, record.namespace, body, dry_run=True)
         except ApiError as error:
@@ -73,7 +74,7 @@ class JobWriter:
             if error.status not in (403, 409):
                 raise _refusal(error) from error
 
-    async def release(self, record: JobRecord, reason: ReleaseReason) -> Object:
+    async def release(self, record: JobRecord, release: Release) -> Object:
         """Create the child Job, or find the one that an interrupted release created.
 
         Raises StaleJobError when the live job forbids it, RefusedError when the API server does.
@@ -82,7 +83,7 @@ class JobWriter:
         if _forbids_release(live) or live["metadata"]["generation"] != record.generation:
             raise StaleJobError(live)
         handled = record.release_request if record.planned().release_requested else None
-        body = JOB.build(live, reason, handled)
+        body = JOB.build(live, release, handled)
         try:
             return await self._kube.create(JOBS, record.namespace, body)
         except ApiError as error:
@@ -129,13 +130,12 @@ class JobWriter:
 
         For a status that the API server refuses: without it a job would run a second time.
         """
-        told = [c for c in progress.conditions if c.type is not ConditionType.SIGNAL_FRESH]
         least = Progress(
             state=progress.state,
             reason=progress.reason,
             generation=progress.generation,
             workload=progress.workload,
-            conditions=tuple(replace(c, message=_LEAST) for c in told[-1:]),
+            conditions=tuple(replace(c, message=_LEAST) for c in progress.conditions[-1:]),
         )
         return await self.write(record, least)
 

@@ -8,12 +8,12 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from carbonaware_operator.api.reasons import ConditionType, EndReason, ReleaseReason
+from carbonaware_operator.api.reasons import ConditionType, EndReason
 from carbonaware_operator.cluster.events import Recorder, event_reason, transitions
 from carbonaware_operator.cluster.jobs import JobWriter
 from carbonaware_operator.cluster.kube import ApiError, Object
 from carbonaware_operator.engine.clock import Clock
-from carbonaware_operator.planning.decision import Decision, Fail, Hold, Resume, Suspend
+from carbonaware_operator.planning.decision import Decision, Fail, Hold, Release, Resume, Suspend
 from carbonaware_operator.planning.observed import Cause, Observed
 from carbonaware_operator.planning.progress import Progress
 from carbonaware_operator.store.jobs import JobRecord, JobStore, Unkept
@@ -45,9 +45,9 @@ class Actions:
         self._jobs, self._writer, self._recorder = jobs, writer, recorder
         self._metrics, self._clock = metrics, clock
 
-    async def release(self, record: JobRecord, reason: ReleaseReason) -> None:
+    async def release(self, record: JobRecord, release: Release) -> None:
         """Create the child Job; its status is told by the next step."""
-        self._jobs.apply_child(await self._written("jobs", self._writer.release(record, reason)))
+        self._jobs.apply_child(await self._written("jobs", self._writer.release(record, release)))
         record.blocked = None
 
     async def check(self, record: JobRecord) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -41,7 +41,7 @@ from carbonaware_operator.engine.signals import SignalsLoop
 from carbonaware_operator.engine.workqueue import Backoff, WorkQueue
 from carbonaware_operator.grid.egress import Egress
 from carbonaware_operator.grid.sources import Permissions
-from carbonaware_operator.planning.job import ScheduleDefaults
+from carbonaware_operator.planning.resolve import SETTINGS
 from carbonaware_operator.settings import Settings
 from carbonaware_operator.store.jobs import JobStore
 from carbonaware_operator.store.zones import ZoneStore
@@ -79,8 +79,10 @@ class Operator:
     def __post_init__(self) -> None:
         """Wire the parts; nothing runs yet."""
         settings = self.settings
-        defaults = ScheduleDefaults(max_delay=settings.default_max_delay)
-        self.jobs = JobStore(default_zone=settings.default_zone, defaults=defaults)
+        defaults = replace(
+            SETTINGS, zone_name=settings.default_zone, max_delay=settings.default_max_delay
+        )
+        self.jobs = JobStore(defaults=(defaults,))
         self.metrics = OperatorMetrics(
             self.jobs, self.zones, version("carbonaware"), self.clock.now
         )

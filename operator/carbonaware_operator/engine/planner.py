@@ -23,12 +23,12 @@ from carbonaware_operator.cluster.kube import ApiError, Object
 from carbonaware_operator.engine.actions import Actions, Step
 from carbonaware_operator.engine.clock import Clock, woken
 from carbonaware_operator.engine.workqueue import ERRORS, Backoff, WorkQueue
-from carbonaware_operator.planning.decide import latest_start
 from carbonaware_operator.planning.decision import Continue, Hold, Release
-from carbonaware_operator.planning.job import Blocked
 from carbonaware_operator.planning.observed import Workload
-from carbonaware_operator.planning.progress import Moment, advance
+from carbonaware_operator.planning.progress import Progress, acknowledged, advance
 from carbonaware_operator.planning.release_queue import Candidate, ReleaseQueue
+from carbonaware_operator.planning.rules import decide
+from carbonaware_operator.planning.situation import Blocked, latest_start
 from carbonaware_operator.planning.state import stated
 from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.store.jobs import JobRecord, JobStore
@@ -163,10 +163,9 @@ class Planner:
         """Decide on one unfinished job and derive its progress."""
         self._remember_child(record)
         outlook = self._zones.outlooks.get(record.zone_name or "")
-        job, child = record.planned(), record.child
-        decision = record.decide(outlook, now)
-        moment = Moment(now.replace(microsecond=0), record.created, record.generation)
-        return Step(decision, advance(record.progress, job, child, decision, outlook, moment))
+        situation = record.situation(outlook, now)
+        decision = decide(situation)
+        return Step(decision, advance(record.progress, situation, decision))
 
     def _remember_child(self, record: JobRecord) -> None:
         """A job whose child is gone has run, also if no status could ever be written of it."""
@@ -223,7 +222,8 @@ class Planner:
             due = self._expiry(record)
             self._queue.add_at(record.uid, due if due and due > now else None)
             over = due is not None and due <= now
-            self._place_write(record.uid, wanted=over or record.progress.state is None)
+            untold = record.calls_for_write(_looked_back_on(record))
+            self._place_write(record.uid, wanted=over or untold)
             return
         if record.child is None and self._awaits_first_outlook(record):
             last = latest_start(record.schedule, now)
@@ -244,9 +244,9 @@ class Planner:
         self._place_write(record.uid, wanted=self._calls_for_action(record, step))
 
     async def _conclude(self, record: JobRecord) -> None:
-        """Delete an ended job; add the state first to one that an earlier version ended."""
-        told = stated(record.progress, None, Continue())
-        if record.progress.state is None and record.calls_for_write(told):
+        """Delete an ended job; first tell what is not told yet."""
+        told = _looked_back_on(record)
+        if record.calls_for_write(told):
             await self._actions.carry_out(record, Step(Continue(), told))
             self._queue.add(record.uid)
         elif (due := self._expiry(record)) is not None and due <= self._clock.now():
@@ -309,7 +309,7 @@ class Planner:
         last = latest_start(record.schedule, now)
         message = "a ResourceQuota of the namespace has no room for the Job"
         retry = last if now < last else None
-        record.blocked = Blocked(HoldReason.QUOTA_EXCEEDED, message, retry)
+        record.blocked = Blocked(HoldReason.QUOTA_EXCEEDED, message, retry, False, since=now)
         self._queue.add(record.uid)
 
     async def _take_turns(self, tasks: asyncio.TaskGroup) -> None:
@@ -396,7 +396,7 @@ class Planner:
     async def _release(self, record: JobRecord, decision: Release) -> None:
         namespace = Namespace(record.namespace)
         try:
-            await self._actions.release(record, decision.reason)
+            await self._actions.release(record, decision)
         except RefusedError as refusal:
             if refusal.reason is not HoldReason.QUOTA_EXCEEDED:
                 self._block(record, refusal, checked=False)
@@ -438,7 +438,7 @@ class Planner:
         before, message = current.blocked, refusal.message
         current.workload_checked = checked or before is not None
         if refusal.final:
-            current.blocked = Blocked(refusal.reason, message, None)
+            current.blocked = Blocked(refusal.reason, message, None, True, since=now)
             return
         if before and before.retry and now < before.retry:
             return  # the dry run after a refused creation had nothing to add
@@ -447,7 +447,7 @@ class Planner:
         retry = now + timedelta(seconds=self._queue.add_rate_limited(record.uid, REFUSALS))
         last = latest_start(current.schedule, now)
         retry = min(retry, last) if now < last else retry
-        current.blocked = Blocked(refusal.reason, message, retry)
+        current.blocked = Blocked(refusal.reason, message, retry, False, since=now)
 
     def _retry(self, record: JobRecord, error: ApiError) -> None:
         """Look again later, later each time; after a conflict almost at once."""
@@ -464,6 +464,15 @@ class Planner:
                 "seconds": round(seconds, 1),
             },
         )
+
+
+def _looked_back_on(record: JobRecord) -> Progress:
+    """The progress of an ended job: of this generation, and with the state it ended in.
+
+    An earlier version did not tell the state; who waits for a condition needs the generation.
+    """
+    progress = acknowledged(record.progress, record.generation)
+    return progress if progress.state else stated(progress, None, Continue())
 
 
 def _candidate(record: JobRecord) -> Candidate:

@@ -4,7 +4,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from carbonaware_operator.api.reasons import Annotation, Label, ReleaseReason
+from carbonaware_operator.api.reasons import Annotation, Label
 from carbonaware_operator.api.workloads import BATCH_JOB, WorkloadResource
 from carbonaware_operator.kinds.parent import owner_reference
 from carbonaware_operator.kinds.suspension import (
@@ -15,6 +15,7 @@ from carbonaware_operator.kinds.suspension import (
     suspended_since,
 )
 from carbonaware_operator.kinds.workload import Object
+from carbonaware_operator.planning.decision import Release
 from carbonaware_operator.planning.observed import Cause, Ending, Observed, Workload
 from carbonaware_operator.quantities.instants import Instant, parse_instant
 
@@ -28,12 +29,15 @@ class BatchJob:
 
     resource: WorkloadResource = BATCH_JOB
 
-    def build(self, parent: Object, reason: ReleaseReason, handled_request: str | None) -> Object:
+    def build(self, parent: Object, release: Release, handled_request: str | None) -> Object:
         """The Job to create for a CarbonAwareJob object, running, owned by it."""
         metadata, template = parent["metadata"], deepcopy(parent["spec"]["jobTemplate"])
         given = template.get("metadata") or {}
         labels = {Label.JOB.value: metadata["name"], Label.JOB_UID.value: metadata["uid"]}
-        annotations = {Annotation.RELEASE_REASON.value: reason.value}
+        annotations = {
+            Annotation.RELEASE_REASON.value: release.reason.value,
+            Annotation.RELEASE_BASIS.value: release.basis.value,
+        }
         if left_out := _left_out(template["spec"]):
             annotations[Annotation.LEFT_OUT.value] = left_out
         if handled_request:
@@ -70,6 +74,7 @@ class BatchJob:
             ending=_ending(conditions, status),
             owner_uids=frozenset({metadata["uid"]}),
             release_reason=annotations.get(Annotation.RELEASE_REASON.value, ""),
+            release_basis=annotations.get(Annotation.RELEASE_BASIS.value, ""),
             handled_request=annotations.get(Annotation.HANDLED_RELEASE_REQUEST.value),
             left_out=_named(annotations.get(Annotation.LEFT_OUT.value, "")),
         )

@@ -2,8 +2,8 @@
 
 from typing import Any, Protocol
 
-from carbonaware_operator.api.reasons import ReleaseReason
 from carbonaware_operator.api.workloads import WorkloadResource
+from carbonaware_operator.planning.decision import Release
 from carbonaware_operator.planning.observed import Cause, Observed
 from carbonaware_operator.quantities.instants import Instant
 
@@ -18,7 +18,7 @@ class WorkloadKind(Protocol):
         """Where the API serves it."""
         ...
 
-    def build(self, parent: Object, reason: ReleaseReason, handled_request: str | None) -> Object:
+    def build(self, parent: Object, release: Release, handled_request: str | None) -> Object:
         """The object to create for a CarbonAwareJob, owned by it and running."""
         ...
 

@@ -50,6 +50,7 @@ class Observed:
     ready: a pod of it is ready, or has succeeded.
     owner_uids: the owners under which agents report the energy of its pods.
     left_out: fields of its template that it was created without.
+    release_reason, release_basis: why it was created, in the words that it carries.
     """
 
     workload: Workload
@@ -63,6 +64,7 @@ class Observed:
     ending: Ending | None
     owner_uids: frozenset[str]
     release_reason: str
+    release_basis: str
     handled_request: str | None
     left_out: tuple[str, ...]
 

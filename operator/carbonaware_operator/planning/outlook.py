@@ -41,3 +41,9 @@ class Outlook:
     zone: str
     current: Signal | Missing
     fallback: Fallback
+
+    @property
+    def in_effect(self) -> MilligramsPerKWh:
+        """The current intensity, or the one that stands in for it."""
+        current = self.current
+        return current.intensity if isinstance(current, Signal) else self.fallback.intensity

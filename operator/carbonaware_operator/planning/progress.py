@@ -1,8 +1,8 @@
 """Progress: what `carbonaware-planner` writes to a job's status, and how a decision changes it.
 
-Pure: the same progress, child and decision give the same next progress, so that a status write is
-due exactly when the next progress differs from the one observed. Messages therefore never hold a
-number that drifts.
+Pure: the same progress, situation and decision give the same next progress, so that a status write
+is due exactly when the next progress differs from the one observed. Messages therefore hold nothing
+that drifts, and every value is one that the API server takes.
 """
 
 from collections.abc import Iterable
@@ -15,14 +15,19 @@ from carbonaware_operator.api.reasons import (
     ReleaseReason,
     State,
 )
-from carbonaware_operator.planning.decision import Decision, Fail, Hold
-from carbonaware_operator.planning.job import Job, ResolvedSchedule
+from carbonaware_operator.planning.decision import Basis, Decision, Fail, Hold
 from carbonaware_operator.planning.observed import Ending, Observed, Workload
-from carbonaware_operator.planning.outlook import Missing, Outlook
+from carbonaware_operator.planning.resolve import Defaults, ResolvedSchedule
+from carbonaware_operator.planning.situation import Situation, token_of
 from carbonaware_operator.planning.state import stated
-from carbonaware_operator.quantities.instants import Instant
+from carbonaware_operator.quantities.instants import Instant, writable
 
-RELEASE_MESSAGES = {
+MOST_SHIFTS = 256
+"""As many stretches of a run as the status holds."""
+
+_LONGEST_MESSAGE = 32768  # of a condition, by the API conventions
+
+_RELEASE_MESSAGES = {
     ReleaseReason.INTENSITY_PREFERRED: "grid intensity was at or below `preferredGramsPerKWh`",
     ReleaseReason.INTENSITY_ACCEPTABLE: "grid intensity was not above `maxGramsPerKWh`",
     ReleaseReason.DEADLINE_REACHED: "the latest start was reached",
@@ -30,6 +35,23 @@ RELEASE_MESSAGES = {
     ReleaseReason.IMMEDIATE: "the strategy is Immediate",
     ReleaseReason.RELEASED_BY_USER: "the user asked for it",
 }
+
+_HELD_FOR_THE_GRID = {
+    HoldReason.BEFORE_EARLIEST_START,
+    HoldReason.OUTSIDE_WINDOW,
+    HoldReason.ABOVE_MAX_INTENSITY,
+    HoldReason.SIGNAL_MISSING,
+}
+"""Every other wait run-at-once would have met as well: it is no saving."""
+
+
+def release_message(reason: ReleaseReason, basis: Basis | None) -> str:
+    """Why a job was started, in words that tell a fallback from the grid's own intensity."""
+    message = _RELEASE_MESSAGES[reason]
+    if basis is Basis.FALLBACK:
+        message = message.replace("grid intensity", "the zone's fallback intensity")
+        return f"{message}; there was no fresh one of the grid"
+    return message
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +68,25 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The planner's part of a job's status; empty for a job seen for the first time."""
+    """The planner's part of a job's status; empty for a job seen for the first time.
+
+    stalled: since when something other than the grid keeps it from starting.
+    shifts: from when on the run is how many seconds later than run-at-once.
+    """
 
     state: State | None = None
     reason: str = ""
     generation: int | None = None
     zone_name: str | None = None
     deadline: Instant | None = None
+    applied: tuple[Defaults, ...] = ()
     conditions: tuple[Condition, ...] = ()
     planned_start: Instant | None = None
     latest_start: Instant | None = None
     workload: Workload | None = None
     handled_request: str | None = None
     baseline_start: Instant | None = None
+    stalled: Instant | None = None
     shifts: tuple[tuple[Instant, int], ...] = ()
     suspended: Instant | None = None
     released: Instant | None = None
@@ -79,59 +107,59 @@ class Progress:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When a status is derived, and for which generation of the spec."""
-
-    now: Instant
-    created: Instant
-    generation: int
-
-
-def advance(
-    progress: Progress,
-    job: Job,
-    child: Observed | None,
-    decision: Decision,
-    outlook: Outlook | None,
-    moment: Moment,
-) -> Progress:
+def advance(progress: Progress, situation: Situation, decision: Decision) -> Progress:
     """The progress that follows from a decision and from what the child Job does."""
+    situation = replace(situation, now=writable(situation.now))
+    job = situation.job
     following = replace(
-        progress,
-        generation=moment.generation,
+        acknowledged(progress, job.generation),
         zone_name=job.zone_name,
         deadline=job.schedule.deadline,
+        applied=job.resolved.applied,
     )
     if isinstance(decision, Fail):
-        following = _failed(following, decision, moment)
-    elif child is None:
-        following = _waiting(following, job, decision, outlook, moment)
+        following = _failed(following, decision, situation)
+    elif job.child is None:
+        following = _waiting(following, decision, situation)
     else:
-        following = _with_child(following, job.schedule, child, decision, moment)
-    return stated(following, child, decision)
+        following = _with_child(following, job.child, decision, situation)
+    return stated(following, job.child, decision)
 
 
 def _with_child(
-    progress: Progress,
-    schedule: ResolvedSchedule,
-    child: Observed,
-    decision: Decision,
-    moment: Moment,
+    progress: Progress, child: Observed, decision: Decision, situation: Situation
 ) -> Progress:
-    progress = _started(progress, schedule, child, moment)
+    progress = _started(progress, child, situation)
     if child.ending:
-        return _ended(progress, child.ending, moment)
-    return _interrupted(progress, child, decision, moment)
+        return _ended(progress, child.ending, situation)
+    return _interrupted(progress, child, decision, situation)
+
+
+def acknowledged(progress: Progress, generation: int) -> Progress:
+    """The same, looked at in this generation of the spec.
+
+    Whoever waits for a condition takes one of an older generation for not met.
+    """
+    conditions = tuple(
+        c if c.generation == generation else replace(c, generation=generation)
+        for c in progress.conditions
+    )
+    return replace(progress, generation=generation, conditions=conditions)
 
 
 def with_condition(
-    progress: Progress, kind: ConditionType, status: bool, reason: str, message: str, moment: Moment
+    progress: Progress,
+    kind: ConditionType,
+    status: bool,
+    reason: str,
+    message: str,
+    situation: Situation,
 ) -> Progress:
     """Set a condition; its time moves only when its status does."""
     old = progress.condition(kind)
-    since = old.since if old and old.status == status else moment.now
-    new = Condition(kind, status, reason, message, since, moment.generation)
+    since = old.since if old and old.status == status else situation.now
+    message = message[:_LONGEST_MESSAGE]
+    new = Condition(kind, status, reason, message, since, situation.job.generation)
     others = (c for c in progress.conditions if c.type != kind)
     return replace(progress, conditions=in_order((*others, new)))
 
@@ -141,118 +169,123 @@ def in_order(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
     return tuple(sorted(conditions, key=lambda c: list(ConditionType).index(c.type)))
 
 
-def _waiting(
-    progress: Progress, job: Job, decision: Decision, outlook: Outlook | None, moment: Moment
-) -> Progress:
+def _waiting(progress: Progress, decision: Decision, situation: Situation) -> Progress:
     """A job without child: held, or about to be released (then its hold stands until it is)."""
-    progress = replace(progress, baseline_start=_baseline_start(progress, job, moment))
+    progress = replace(progress, baseline_start=_baseline_start(progress, situation))
     if not isinstance(decision, Hold):
         return progress
-    latest = _latest_start(job, decision, moment)
-    progress = replace(progress, planned_start=decision.until, latest_start=latest)
-    progress = _with_signal(progress, outlook, moment)
+    if decision.reason is HoldReason.SUSPENDED_BY_USER:
+        progress = replace(progress, stalled=None)
+    elif decision.reason in _HELD_FOR_THE_GRID:
+        progress = _unstalled(progress, situation.schedule, situation.now)
+    else:
+        progress = replace(progress, stalled=progress.stalled or situation.now)
+    planned = writable(decision.until) if decision.until else None
+    latest = _latest_start(situation, decision)
+    progress = replace(progress, planned_start=planned, latest_start=latest)
     return with_condition(
-        progress, ConditionType.RELEASED, False, decision.reason, decision.message, moment
+        progress, ConditionType.RELEASED, False, decision.reason, decision.message, situation
     )
 
 
-def _latest_start(job: Job, hold: Hold, moment: Moment) -> Instant | None:
+def _latest_start(situation: Situation, hold: Hold) -> Instant | None:
     """When it starts, or fails, at the latest; None where no deadline ends the waiting."""
     if hold.reason in (HoldReason.SUSPENDED_BY_USER, HoldReason.INVALID_WORKLOAD):
         return None
-    deadline = job.schedule.deadline
-    last = job.schedule.windows.last_start(not_before=moment.now, not_after=deadline)
-    return last or deadline
+    last, deadline = situation.schedule.last_start, situation.schedule.deadline
+    return last if last and last >= situation.job.created else deadline
 
 
-def _baseline_start(progress: Progress, job: Job, moment: Moment) -> Instant | None:
+def _unstalled(progress: Progress, schedule: ResolvedSchedule, until: Instant) -> Progress:
+    """Move the baseline by a wait that no rule of the grid caused: it is no saving.
+
+    What was waited before the baseline began has delayed nothing.
+    """
+    since, due = progress.stalled, progress.baseline_start
+    if since and due and until > max(since, due):
+        due = baseline_start(schedule, due + (until - max(since, due)))
+    return replace(progress, stalled=None, baseline_start=due)
+
+
+def _baseline_start(progress: Progress, situation: Situation) -> Instant | None:
     """When run-at-once would start: at creation, or when the user lifted their own suspension."""
+    job = situation.job
     if job.suspend:
         return None
     if progress.baseline_start:
         return progress.baseline_start
     seen_before = progress.condition(ConditionType.RELEASED) is not None
-    return baseline_start(job.schedule, moment.now if seen_before else moment.created)
+    return baseline_start(job.schedule, situation.now if seen_before else job.created)
 
 
 def baseline_start(schedule: ResolvedSchedule, allowed: Instant) -> Instant:
     """The first instant from `allowed` on that `earliestStart` and the windows permit."""
     if schedule.earliest_start:
         allowed = max(allowed, schedule.earliest_start)
-    return schedule.windows.next_opening(allowed)
+    return writable(schedule.windows.next_opening(allowed))
 
 
-def _with_signal(progress: Progress, outlook: Outlook | None, moment: Moment) -> Progress:
-    if outlook is None:
-        reason, message, fresh = "NoZone", "there is no such CarbonZone", False
-    elif isinstance(outlook.current, Missing):
-        # The zone's own condition has the detail: it may vary, and a job is written for no detail.
-        message = f"CarbonZone {outlook.zone} has no fresh intensity; its conditions say why"
-        reason, fresh = outlook.current.reason, False
-    else:
-        reason, message, fresh = "Current", f"zone {outlook.zone} has a fresh intensity", True
-    return with_condition(progress, ConditionType.SIGNAL_FRESH, fresh, reason, message, moment)
-
-
-def _started(
-    progress: Progress, schedule: ResolvedSchedule, child: Observed, moment: Moment
-) -> Progress:
+def _started(progress: Progress, child: Observed, situation: Situation) -> Progress:
     """Note the release once, from what the child Job itself says: also after a crash."""
     if progress.workload:
         return progress
-    due = progress.baseline_start or baseline_start(schedule, _allowed(progress, child, moment))
-    shift = max(0, round((child.created - due).total_seconds()))
+    schedule, created = situation.schedule, situation.job.created
+    progress = _unstalled(progress, schedule, child.created)
+    due = progress.baseline_start or baseline_start(schedule, _allowed(progress, child, created))
     progress = replace(
         progress,
         workload=child.workload,
-        handled_request=child.handled_request or progress.handled_request,
+        handled_request=token_of(child.handled_request) or progress.handled_request,
         baseline_start=due,
-        shifts=((child.created, shift),),
+        shifts=((child.created, _seconds(due, child.created)),),
         released=child.created,
         planned_start=None,
         latest_start=None,
-        held_seconds=max(0, round((child.created - moment.created).total_seconds())),
+        held_seconds=_seconds(created, child.created),
     )
-    return _running(progress, child.release_reason, moment)
+    return _running(progress, child.release_reason, child.release_basis, situation)
 
 
-def _allowed(progress: Progress, child: Observed, moment: Moment) -> Instant:
+def _allowed(progress: Progress, child: Observed, created: Instant) -> Instant:
     """From when on run-at-once was allowed, of a job that was started when it was first decided on.
 
     Its user may have let it go in the same step: until then its waiting was not ours.
     """
     before = progress.condition(ConditionType.RELEASED)
     suspended = before is not None and before.reason == HoldReason.SUSPENDED_BY_USER
-    return child.created if suspended else moment.created
+    return child.created if suspended else created
 
 
-def _running(progress: Progress, reason: str, moment: Moment) -> Progress:
+def _running(progress: Progress, reason: str, basis: str, situation: Situation) -> Progress:
     if reason in set(ReleaseReason):
-        message = RELEASE_MESSAGES[ReleaseReason(reason)]
+        known = Basis(basis) if basis in set(Basis) else None
+        message = release_message(ReleaseReason(reason), known)
     else:  # anybody may have changed the annotation, to what no condition could hold
         reason, message = "Unknown", "the child Job exists and does not say why"
-    return with_condition(progress, ConditionType.RELEASED, True, reason, message, moment)
+    return with_condition(progress, ConditionType.RELEASED, True, reason, message, situation)
 
 
-def _ended(progress: Progress, ending: Ending, moment: Moment) -> Progress:
-    progress = _finished(progress, ending.time)
+def _ended(progress: Progress, ending: Ending, situation: Situation) -> Progress:
+    progress = _finished(progress, writable(ending.time))
+    kind, reason = ConditionType.FAILED, EndReason.WORKLOAD_FAILED
     if ending.succeeded:
-        return with_condition(
-            progress, ConditionType.COMPLETE, True, EndReason.SUCCEEDED, ending.message, moment
-        )
-    return with_condition(
-        progress, ConditionType.FAILED, True, EndReason.WORKLOAD_FAILED, ending.message, moment
-    )
+        kind, reason = ConditionType.COMPLETE, EndReason.SUCCEEDED
+    return with_condition(progress, kind, True, reason, ending.message, situation)
 
 
 def _finished(progress: Progress, end: Instant) -> Progress:
     """Note the end, and how long the job ran if it did."""
     finished = replace(
-        progress, finished=end, suspended=None, planned_start=None, latest_start=None
+        progress,
+        finished=end,
+        suspended=None,
+        planned_start=None,
+        latest_start=None,
+        stalled=None,
     )
     if progress.released is None:
         return finished
-    elapsed = round((end - progress.released).total_seconds())
+    elapsed = _seconds(progress.released, end)
     return replace(finished, run_seconds=max(0, elapsed - sum_of_suspensions(progress, end)))
 
 
@@ -261,36 +294,44 @@ def sum_of_suspensions(progress: Progress, until: Instant) -> int:
     if not progress.shifts:
         return 0
     closed = progress.shifts[-1][1] - progress.shifts[0][1]
-    since = progress.suspended
-    still = max(0, round((until - since).total_seconds())) if since else 0
-    return closed + still
+    return closed + (_seconds(progress.suspended, until) if progress.suspended else 0)
 
 
 def _interrupted(
-    progress: Progress, child: Observed, decision: Decision, moment: Moment
+    progress: Progress, child: Observed, decision: Decision, situation: Situation
 ) -> Progress:
     """Follow the user's suspension of a started job, and its end."""
+    now = situation.now
     if isinstance(decision, Hold) and child.stopped:
-        progress = replace(progress, suspended=progress.suspended or moment.now)
+        progress = replace(progress, suspended=progress.suspended or now)
         return with_condition(
-            progress, ConditionType.RELEASED, False, decision.reason, decision.message, moment
+            progress, ConditionType.RELEASED, False, decision.reason, decision.message, situation
         )
     if progress.suspended and child.suspended_by is None:
-        fallen_back = round((moment.now - progress.suspended).total_seconds())
-        shift = progress.shifts[-1][1] + fallen_back
-        progress = replace(progress, suspended=None, shifts=(*progress.shifts, (moment.now, shift)))
-        return _running(progress, ReleaseReason.RELEASED_BY_USER, moment)
+        shift = progress.shifts[-1][1] + _seconds(progress.suspended, now)
+        shifts = _folded((*progress.shifts, (now, shift)))
+        progress = replace(progress, suspended=None, shifts=shifts)
+        return _running(progress, ReleaseReason.RELEASED_BY_USER, Basis.USER, situation)
     return progress
 
 
-def _failed(progress: Progress, decision: Fail, moment: Moment) -> Progress:
-    progress = _finished(progress, moment.now)
+def _folded(shifts: tuple[tuple[Instant, int], ...]) -> tuple[tuple[Instant, int], ...]:
+    """As many as the status holds: the first and the latest, which give the sum of all."""
+    return shifts if len(shifts) <= MOST_SHIFTS else (shifts[0], *shifts[1 - MOST_SHIFTS :])
+
+
+def _failed(progress: Progress, decision: Fail, situation: Situation) -> Progress:
+    progress = _finished(progress, situation.now)
     if progress.workload is None:
-        held = max(0, round((moment.now - moment.created).total_seconds()))
-        progress = replace(progress, held_seconds=held)
+        progress = replace(progress, held_seconds=_seconds(situation.job.created, situation.now))
         progress = with_condition(
-            progress, ConditionType.RELEASED, False, decision.reason, decision.message, moment
+            progress, ConditionType.RELEASED, False, decision.reason, decision.message, situation
         )
     return with_condition(
-        progress, ConditionType.FAILED, True, decision.reason, decision.message, moment
+        progress, ConditionType.FAILED, True, decision.reason, decision.message, situation
     )
+
+
+def _seconds(start: Instant, end: Instant) -> int:
+    """From one instant to another; none when a clock stepped back in between."""
+    return max(0, round((end - start).total_seconds()))

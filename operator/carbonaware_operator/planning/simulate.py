@@ -1,4 +1,4 @@
-"""simulate(): when a job would start on a grid that is known beforehand, by decide() alone.
+"""simulate(): when a job would start on a grid that is known beforehand, by the operator's rules.
 
 The operator decides again whenever the grid changes, and when a decision says that the passing of
 time alone may change it. The simulation jumps from one such instant to the next, so that it misses
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
 
-from carbonaware_operator.planning.decide import decide
 from carbonaware_operator.planning.decision import Fail, Hold, Release
-from carbonaware_operator.planning.job import Job
 from carbonaware_operator.planning.outlook import Outlook, Signal
+from carbonaware_operator.planning.rules import decide
+from carbonaware_operator.planning.situation import Job, Situation
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant
 
@@ -57,7 +57,7 @@ def simulate(job: Job, grid: Grid, start: Instant, end: Instant) -> tuple[Step, 
     now: Instant | None = start
     while now is not None and now <= end:
         view = grid(now)
-        decision = decide(job, view.outlook, now)
+        decision = decide(Situation(job, view.outlook, now))
         if not isinstance(decision, Hold | Release | Fail):
             raise ValueError("only a job that has not been started can be simulated")
         if not steps or decision.reason != steps[-1].decision.reason:

@@ -35,6 +35,11 @@ def milligrams_per_kwh(grams: float) -> MilligramsPerKWh:
     return MilligramsPerKWh(round(grams * 1000))
 
 
+def grams(intensity: MilligramsPerKWh) -> str:
+    """Intensity in gCO2e/kWh to the last digit known, so that limits compare as they read."""
+    return f"{intensity / 1000:.3f}".rstrip("0").rstrip(".")
+
+
 def marginal_intensity(grams: float) -> MarginalIntensity:
     """Marginal intensity from gCO2e/kWh, rounded to the milligram."""
     return MarginalIntensity(round(grams * 1000))

@@ -13,6 +13,9 @@ PATTERN = (
 )
 """RFC 3339 in these years. The API server's date-time lets more through than anybody can read."""
 
+_FIRST = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
+_LAST = datetime(LAST_YEAR, 12, 31, 23, 59, 59, tzinfo=UTC)
+
 
 def parse_instant(text: str) -> Instant:
     """Read an RFC 3339 instant; raises ValueError when it is not one or has no offset."""
@@ -27,6 +30,11 @@ def parse_instant(text: str) -> Instant:
 def format_instant(instant: Instant) -> str:
     """Write an instant to the second, as Kubernetes does."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def writable(instant: Instant) -> Instant:
+    """The nearest instant that the API can hold: a whole second in the years of `PATTERN`."""
+    return min(max(instant, _FIRST), _LAST).replace(microsecond=0)
 
 
 def from_unix(seconds: float) -> Instant:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from sortedcontainers import SortedDict, SortedList
 
 from carbonaware_operator.api.job import WhenSignalMissing
-from carbonaware_operator.planning.job import ResolvedSchedule
 from carbonaware_operator.planning.outlook import Outlook, Signal
+from carbonaware_operator.planning.resolve import ResolvedSchedule
 from carbonaware_operator.quantities.emissions import MilligramsPerKWh
 from carbonaware_operator.quantities.instants import Instant
 

@@ -14,21 +14,22 @@ from carbonaware_operator.api.job import (
     WhenDeadlineReached,
 )
 from carbonaware_operator.api.ledger import Ledger
-from carbonaware_operator.api.reasons import Annotation, ConditionType, EndReason, HoldReason
+from carbonaware_operator.api.reasons import Annotation, ConditionType, HoldReason
 from carbonaware_operator.kinds.parent import parent_uid
 from carbonaware_operator.kinds.registry import observe
-from carbonaware_operator.planning.decide import decide
-from carbonaware_operator.planning.decision import Decision, Fail
-from carbonaware_operator.planning.job import (
-    Blocked,
-    Job,
-    ResolvedSchedule,
-    ScheduleDefaults,
-    resolve,
-)
-from carbonaware_operator.planning.observed import Observed, stage_of
+from carbonaware_operator.planning.observed import Observed
 from carbonaware_operator.planning.outlook import Outlook
 from carbonaware_operator.planning.progress import Progress
+from carbonaware_operator.planning.resolve import (
+    SETTINGS,
+    Defaults,
+    Given,
+    Resolved,
+    ResolvedSchedule,
+    given_of,
+    resolve,
+)
+from carbonaware_operator.planning.situation import Blocked, Job, Situation, token_of
 from carbonaware_operator.planning.state import standing_of
 from carbonaware_operator.quantities.durations import parse_duration
 from carbonaware_operator.quantities.instants import Instant, format_instant, parse_instant
@@ -36,8 +37,6 @@ from carbonaware_operator.store.graves import Graves
 from carbonaware_operator.store.held import HeldJobs
 from carbonaware_operator.store.reading import ODD, readable
 from carbonaware_operator.store.status import progress_of
-
-_DEFAULTS = ScheduleDefaults()
 
 
 @dataclass(slots=True)
@@ -87,8 +86,8 @@ class JobRecord:
     created: Instant
     deleting: bool
     suspend: bool
-    zone_name: str | None
-    schedule: ResolvedSchedule
+    given: Given
+    resolved: Resolved
     ttl: timedelta | None
     release_request: str | None
     progress: Progress
@@ -99,6 +98,16 @@ class JobRecord:
     unkept: Unkept | None = None
     unreadable: Unreadable | None = None
     tally: Tally | None = None
+
+    @property
+    def zone_name(self) -> str | None:
+        """The zone whose grid it waits for."""
+        return self.resolved.zone_name
+
+    @property
+    def schedule(self) -> ResolvedSchedule:
+        """When it may start."""
+        return self.resolved.schedule
 
     @property
     def owner_uids(self) -> frozenset[str]:
@@ -140,30 +149,26 @@ class JobRecord:
         """What keeps the workload from being started, whatever the grid."""
         return self.blocked or (self.unreadable.blocked if self.unreadable else None)
 
-    def decide(self, outlook: Outlook | None, now: Instant) -> Decision:
-        """Decide on this job, which has not ended; a child Job that was deleted fails it."""
-        workload = self.progress.workload
-        if workload and (self.child is None or self.child.uid != workload.uid):
-            return Fail(
-                EndReason.WORKLOAD_DELETED,
-                f"the child Job {workload.name} was deleted; it is never created a second time",
-            )
-        return decide(self.planned(), outlook, now)
+    def situation(self, outlook: Outlook | None, now: Instant) -> Situation:
+        """What a decision on this job, which has not ended, rests on."""
+        return Situation(self.planned(), outlook, now)
 
     def calls_for_write(self, progress: Progress) -> bool:
         """Whether the status is to become this progress, and is not known to be kept from it."""
         return progress != self.progress and (progress, self.progress) != self.unkept
 
     def planned(self) -> Job:
-        """The job as decide() takes it."""
+        """The job as rules look at it."""
         request = self.release_request
         return Job(
-            stage=stage_of(self.child),
+            created=self.created,
+            generation=self.generation,
             suspend=self.suspend,
-            zone_name=self.zone_name,
-            schedule=self.schedule,
+            resolved=self.resolved,
             release_requested=request is not None and request != self.progress.handled_request,
             blocked=self.refusal,
+            child=self.child,
+            noted=self.progress.workload,
         )
 
 
@@ -178,8 +183,7 @@ class Parent(NamedTuple):
 class JobStore:
     """All CarbonAwareJobs by uid, and the uids that each zone concerns."""
 
-    default_zone: str | None = None
-    defaults: ScheduleDefaults = field(default_factory=ScheduleDefaults)
+    defaults: tuple[Defaults, ...] = (SETTINGS,)
     records: dict[str, JobRecord] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
     graves: Graves = field(default_factory=Graves)
@@ -297,14 +301,14 @@ class JobStore:
 
     def _read(self, body: dict[str, Any]) -> JobRecord:
         try:
-            return record_of(body, self.default_zone, self.defaults)
+            return record_of(body, self.defaults)
         except ODD:
             return self._read_in_part(body)
 
     def _read_in_part(self, body: dict[str, Any]) -> JobRecord:
-        found = readable(body, lambda part: record_of(part, self.default_zone, self.defaults))
-        record = record_of(found.body, self.default_zone, self.defaults)
-        record.unreadable = _unreadable(found.problems, record.schedule)
+        found = readable(body, lambda part: record_of(part, self.defaults))
+        record = record_of(found.body, self.defaults)
+        record.unreadable = _unreadable(found.problems, record)
         return record
 
     def _renewed(self, known: JobRecord, body: dict[str, Any]) -> JobRecord:
@@ -377,18 +381,14 @@ class JobStore:
         self.unreadable.discard(record.uid)
 
 
-def record_of(
-    body: dict[str, Any],
-    default_zone: str | None = None,
-    defaults: ScheduleDefaults = _DEFAULTS,
-) -> JobRecord:
-    """A record from an object of the API.
+def record_of(body: dict[str, Any], defaults: tuple[Defaults, ...] = (SETTINGS,)) -> JobRecord:
+    """A record from an object of the API; defaults: by source, the first that speaks wins.
 
     Raises ValueError: the object does not have the shape that its CRD demands.
     """
     metadata = body["metadata"]
     spec = CarbonAwareJobSpec.model_validate(body["spec"])
-    created = parse_instant(metadata["creationTimestamp"])
+    created, given = parse_instant(metadata["creationTimestamp"]), given_of(spec)
     stated = _stated(metadata, body.get("status"))
     return JobRecord(
         uid=metadata["uid"],
@@ -397,8 +397,8 @@ def record_of(
         generation=metadata["generation"],
         created=created,
         suspend=bool(spec.suspend),
-        zone_name=_interned(spec.zone_name or default_zone),
-        schedule=resolve(spec.schedule, created, defaults),
+        given=given,
+        resolved=resolve(given, created, *defaults),
         ttl=_ttl(spec),
         workload_checked=_was_accepted(stated["progress"]),
         **stated,
@@ -412,7 +412,7 @@ def _stated(metadata: dict[str, Any], status: dict[str, Any] | None) -> dict[str
     return {
         "resource_version": metadata["resourceVersion"],
         "deleting": "deletionTimestamp" in metadata,
-        "release_request": annotations.get(Annotation.RELEASE_REQUESTED.value),
+        "release_request": token_of(annotations.get(Annotation.RELEASE_REQUESTED.value)),
         "progress": progress_of(read),
         "ledger": read.ledger,
     }
@@ -435,11 +435,11 @@ _NOT_FOR_THE_START = frozenset(
 """Without these a job can still be started at its latest start, or failed there."""
 
 
-def _unreadable(problems: Mapping[str, str], schedule: ResolvedSchedule) -> Unreadable:
+def _unreadable(problems: Mapping[str, str], record: JobRecord) -> Unreadable:
     """What follows for a job from what could not be read of it."""
     text = "; ".join(f"`{path}` ({problem})" for path, problem in [*problems.items()][:3])
     of_spec = {path for path in problems if path.startswith("spec.")}
-    blocked = None
+    blocked, schedule = None, record.schedule
     if of_spec:
         startable = of_spec <= _NOT_FOR_THE_START
         fails = schedule.when_deadline_reached is WhenDeadlineReached.FAIL
@@ -449,12 +449,10 @@ def _unreadable(problems: Mapping[str, str], schedule: ResolvedSchedule) -> Unre
             f"this version of the operator cannot read {text}; correct it, or update the operator; "
             + (end if startable else "not started before"),
             retry=schedule.deadline if startable else None,
+            final=not startable,
+            since=record.created,
         )
     return Unreadable(text, blocked, ledger="status.ledger" in problems)
-
-
-def _interned(text: str | None) -> str | None:
-    return text and intern(text)
 
 
 def _parent(body: dict[str, Any]) -> Parent | None:

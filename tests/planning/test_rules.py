@@ -1,4 +1,4 @@
-"""decide(): every rule, their order, and what holds whatever the input."""
+"""The rules: what each says, their order, and what holds whatever the input."""
 
 from datetime import timedelta
 
@@ -6,11 +6,23 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from builders import NEXT_NOON, NOON, a_held_job, a_window, an_outlook, hours, minutes, some_windows
+from builders import (
+    NEXT_NOON,
+    NOON,
+    a_child,
+    a_held_job,
+    a_refusal,
+    a_window,
+    an_outlook,
+    hours,
+    minutes,
+    some_windows,
+)
 from carbonaware_operator.api.job import Strategy, WhenDeadlineReached, WhenSignalMissing
 from carbonaware_operator.api.reasons import EndReason, HoldReason, ReleaseReason
-from carbonaware_operator.planning.decide import decide, latest_start
+from carbonaware_operator.planning import rules
 from carbonaware_operator.planning.decision import (
+    Basis,
     Continue,
     Decision,
     Hold,
@@ -18,15 +30,26 @@ from carbonaware_operator.planning.decision import (
     Resume,
     Suspend,
 )
-from carbonaware_operator.planning.job import Blocked, Job
-from carbonaware_operator.planning.observed import Stage
+from carbonaware_operator.planning.observed import Cause, Ending, Workload
+from carbonaware_operator.planning.outlook import Outlook
+from carbonaware_operator.planning.rules import HELD, STARTED, findings
+from carbonaware_operator.planning.situation import Job, Situation, latest_start
 from carbonaware_operator.planning.windows import ALWAYS
+from carbonaware_operator.quantities.instants import Instant
 
 EVENING = some_windows(a_window("20:00", "22:00"))
 OPENS, LAST = NOON + hours(8), NOON + hours(10) - minutes(1)
-REFUSED = Blocked(HoldReason.INVALID_WORKLOAD, "`jobTemplate` is not a valid Job", None)
-FULL = Blocked(HoldReason.QUOTA_EXCEEDED, "the quota is full", NOON + minutes(1))
+REFUSED = a_refusal(HoldReason.INVALID_WORKLOAD, "`jobTemplate` is not a valid Job", final=True)
+FULL = a_refusal(retry=NOON + minutes(1))
+DENIED = a_refusal(HoldReason.INVALID_WORKLOAD, "the API server refuses", retry=NOON + hours(48))
+ENDED = a_child(ending=Ending(NOON, True, "the child Job completed"))
+NOTED = Workload("batch/v1", "Job", "train", "child-uid")
 DIRTY = 600
+
+
+def decide(job: Job, outlook: Outlook | None, now: Instant) -> Decision:
+    """What the rules say of a job."""
+    return rules.decide(Situation(job, outlook, now))
 
 
 def spoken(decision: Decision) -> object:
@@ -47,9 +70,24 @@ RULES = {
     "2: a refused workload stands before the request to start": (
         a_held_job(blocked=REFUSED, release_requested=True), an_outlook(), NOON,
         HoldReason.INVALID_WORKLOAD),
-    "2: a refused workload stands before the deadline": (
+    "2: a workload that is refused for good stands before the deadline": (
         a_held_job(blocked=REFUSED, deadline=NOON), an_outlook(), NOON,
         HoldReason.INVALID_WORKLOAD),
+    "2: any other refusal is asked about again at the latest start, whatever was said": (
+        a_held_job(blocked=DENIED), an_outlook(DIRTY), NEXT_NOON,
+        ReleaseReason.DEADLINE_REACHED),
+    "2: so is one that somebody else was to end": (
+        a_held_job(blocked=a_refusal(), max_grams=1), an_outlook(DIRTY), NEXT_NOON,
+        ReleaseReason.DEADLINE_REACHED),
+    "2: until then it holds": (
+        a_held_job(blocked=DENIED), an_outlook(), NEXT_NOON - minutes(1),
+        HoldReason.INVALID_WORKLOAD),
+    "2: refused at the latest start, it holds until it is tried again": (
+        a_held_job(blocked=a_refusal(retry=NEXT_NOON + minutes(5), since=NEXT_NOON)),
+        an_outlook(), NEXT_NOON + minutes(4), HoldReason.QUOTA_EXCEEDED),
+    "2: the latest start is the last one inside a window": (
+        a_held_job(blocked=DENIED, windows=EVENING), an_outlook(DIRTY), LAST,
+        ReleaseReason.DEADLINE_REACHED),
     "2: a full quota holds until it is tried again": (
         a_held_job(blocked=FULL), an_outlook(), NOON, HoldReason.QUOTA_EXCEEDED),
     "2: then it is tried again": (
@@ -89,6 +127,12 @@ RULES = {
         a_held_job(windows=EVENING), None, NOON, HoldReason.NO_ZONE),
     "6: a job without any zone is held": (
         a_held_job(zone_name=None), None, NOON, HoldReason.NO_ZONE),
+    "6: an Immediate job needs none": (
+        a_held_job(zone_name=None, strategy=Strategy.IMMEDIATE), None, NOON,
+        ReleaseReason.IMMEDIATE),
+    "6: nor does it need one outside its windows": (
+        a_held_job(zone_name=None, strategy=Strategy.IMMEDIATE, windows=EVENING), None, NOON,
+        HoldReason.OUTSIDE_WINDOW),
     "7: outside every window it is held, however clean the grid": (
         a_held_job(windows=EVENING, preferred_grams=400), an_outlook(0), NOON,
         HoldReason.OUTSIDE_WINDOW),
@@ -122,17 +166,25 @@ RULES = {
     "9: a milligram above its limit it is held": (
         a_held_job(max_grams=400), an_outlook(400.001), NOON, HoldReason.ABOVE_MAX_INTENSITY),
     "a running job goes on, however dirty the grid": (
-        a_held_job(stage=Stage.RUNNING, max_grams=1), an_outlook(DIRTY), NOON, Continue),
+        a_held_job(child=a_child(), max_grams=1), an_outlook(DIRTY), NOON, Continue),
     "a running job that its user suspends is stopped": (
-        a_held_job(stage=Stage.RUNNING, suspend=True), an_outlook(), NOON, Suspend),
+        a_held_job(child=a_child(), suspend=True), an_outlook(), NOON, Suspend),
     "a suspended job stays so while its user wants it": (
-        a_held_job(stage=Stage.SUSPENDED, suspend=True), an_outlook(), NOON,
+        a_held_job(child=a_child(suspended_by=Cause.USER), suspend=True), an_outlook(), NOON,
         HoldReason.SUSPENDED_BY_USER),
     "a suspended job resumes at once, outside windows and however dirty the grid": (
-        a_held_job(stage=Stage.SUSPENDED, windows=EVENING, max_grams=1), an_outlook(DIRTY), NOON,
-        Resume),
+        a_held_job(child=a_child(suspended_by=Cause.USER), windows=EVENING, max_grams=1),
+        an_outlook(DIRTY), NOON, Resume),
+    "a job whose child is gone has failed, whatever else is said of it": (
+        a_held_job(noted=NOTED, suspend=True, deadline=NOON), an_outlook(), NOON,
+        EndReason.WORKLOAD_DELETED),
+    "another object of its name is not its child": (
+        a_held_job(noted=NOTED, child=a_child(uid="another")), an_outlook(), NOON,
+        EndReason.WORKLOAD_DELETED),
+    "its own child goes on": (
+        a_held_job(noted=NOTED, child=a_child()), an_outlook(), NOON, Continue),
     "a job whose child has ended is left alone, though its user suspends it": (
-        a_held_job(stage=Stage.ENDED, suspend=True), an_outlook(), NOON, Continue),
+        a_held_job(child=ENDED, suspend=True), an_outlook(), NOON, Continue),
 }  # fmt: skip
 
 
@@ -154,6 +206,12 @@ class TestReview:
             ),
             pytest.param(
                 a_held_job(blocked=FULL), an_outlook(), FULL.retry, id="when a refusal is retried"
+            ),
+            pytest.param(
+                a_held_job(blocked=DENIED), an_outlook(), NEXT_NOON, id="or at the latest start"
+            ),
+            pytest.param(
+                a_held_job(blocked=REFUSED), an_outlook(), None, id="never, of a refusal for good"
             ),
             pytest.param(
                 a_held_job(earliest_start=OPENS), an_outlook(), OPENS, id="at earliestStart"
@@ -207,11 +265,11 @@ class TestUntil:
 
 
 class TestMessages:
-    def test_a_hold_on_the_fallback_says_so(self):
-        """A decision on a fallback value is not presented as one on the grid's."""
-        held = decide(a_held_job(max_grams=400), an_outlook(None), NOON)
+    def test_a_hold_says_the_same_on_the_fallback(self):
+        """Which value is in use may change and decide nothing: the zone says it, and explain."""
+        job = a_held_job(max_grams=400)
 
-        assert "fallback" in held.message
+        assert decide(job, an_outlook(None), NOON) == decide(job, an_outlook(500), NOON)
 
     def test_a_failure_says_what_to_change(self):
         """The message names the fields that would have let the job start."""
@@ -231,7 +289,7 @@ window_lists = st.sampled_from(
     ]
 )
 outlooks = st.none() | st.builds(an_outlook, st.none() | grams, fallback=grams)
-blocks = st.none() | st.sampled_from([REFUSED, FULL])
+blocks = st.none() | st.sampled_from([REFUSED, FULL, DENIED])
 
 
 @st.composite
@@ -264,17 +322,20 @@ class TestProperties:
         assert (
             not isinstance(decision, Release)
             or windows.contains(now)
-            or windows.last_start(now, job.schedule.deadline) is None
+            or latest_start(job.schedule, now) == now
         )
 
-    @given(held_jobs(suspend=False, blocked=None), outlooks, moments)
+    @given(held_jobs(suspend=False), outlooks, moments)
     def test_is_not_held_at_its_latest_start(self, job, outlook, now):
-        """A deadline always wins over carbon: only earliestStart lies beyond it."""
+        """A deadline always wins over carbon: beyond it lies earliestStart, and a refusal since."""
         decision = decide(job, outlook, now)
         assume(now >= latest_start(job.schedule, now))
+        last = job.schedule.last_start or job.schedule.deadline
 
-        assert not isinstance(decision, Hold) or (
-            decision.reason is HoldReason.BEFORE_EARLIEST_START
+        assert (
+            not isinstance(decision, Hold)
+            or decision.reason is HoldReason.BEFORE_EARLIEST_START
+            or (job.blocked is not None and (job.blocked.final or job.blocked.since >= last))
         )
 
     @given(held_jobs(), outlooks, moments)
@@ -293,9 +354,10 @@ class TestProperties:
 
         assert {decision} == {decide(job, outlook, now + horizon * part) for part in [0, *parts]}
 
-    @given(held_jobs(suspend=False, blocked=None), outlooks, moments)
+    @given(held_jobs(suspend=False), outlooks, moments)
     def test_ends_in_finite_time(self, job, outlook, now):
-        """Followed from review to review, every job starts or fails: none is stranded."""
+        """Followed from review to review, every job that may ever start does, or fails."""
+        assume(job.blocked is None or not (job.blocked.final or job.blocked.retry is None))
         for _ in range(50):
             decision = decide(job, outlook, now)
             if not isinstance(decision, Hold):
@@ -304,7 +366,52 @@ class TestProperties:
             now = decision.review
         pytest.fail("still held after 50 reviews")
 
-    @given(held_jobs(stage=Stage.RUNNING, suspend=False), outlooks, moments)
+    @given(held_jobs(child=a_child(), suspend=False), outlooks, moments)
     def test_a_clock_that_steps_back_releases_nothing_twice(self, job, outlook, now):
         """Once there is a child, no instant leads to another release."""
         assert Continue() == decide(job, outlook, now)
+
+
+class TestBasis:
+    @pytest.mark.parametrize(
+        ("job", "outlook", "basis"),
+        [
+            (a_held_job(max_grams=400), an_outlook(300), Basis.SIGNAL),
+            (a_held_job(max_grams=400), an_outlook(None, fallback=300), Basis.FALLBACK),
+            (a_held_job(preferred_grams=400), an_outlook(None, fallback=300), Basis.FALLBACK),
+            (a_held_job(preferred_grams=400), an_outlook(300), Basis.SIGNAL),
+            (a_held_job(deadline=NOON), None, Basis.DEADLINE),
+            (a_held_job(release_requested=True), None, Basis.USER),
+            (a_held_job(strategy=Strategy.IMMEDIATE), None, Basis.SCHEDULE),
+            (
+                a_held_job(when_signal_missing=WhenSignalMissing.START),
+                an_outlook(None),
+                Basis.SCHEDULE,
+            ),
+        ],
+    )
+    def test_is_what_the_start_rests_on(self, job, outlook, basis):
+        """Whoever reads why a job was started can tell a fallback from a measurement."""
+        assert basis is decide(job, outlook, NOON).basis
+
+
+class TestFindings:
+    @given(held_jobs(), outlooks, moments)
+    def test_are_the_decision_taken_apart(self, job, outlook, now):
+        """The first that speaks is what the operator does; those before say nothing."""
+        situation = Situation(job, outlook, now)
+
+        found = findings(situation)
+
+        assert [rule.name for rule in HELD] == [finding.rule for finding in found]
+        (spoken,) = [f for f in found if f.decision is not None]
+        assert rules.decide(situation) == spoken.decision
+        decided = found.index(spoken)
+        assert [n <= decided for n in range(len(found))] == [f.asked for f in found]
+
+    @given(held_jobs(child=a_child(), noted=NOTED), outlooks, moments)
+    def test_of_a_started_job_are_those_of_its_run(self, job, outlook, now):
+        """Nothing of the grid is asked of it."""
+        found = findings(Situation(job, outlook, now))
+
+        assert [rule.name for rule in STARTED] == [finding.rule for finding in found]
