@@ -25,6 +25,8 @@ class TestParse:
         "flag",
         [
             "--default-max-delay=5",
+            "--default-max-delay=900ms",
+            f"--default-zone={'x' * 254}",
             "--sweep-seconds=0",
             "--sweep-seconds=nan",
             "--accounting-period-seconds=1.5",

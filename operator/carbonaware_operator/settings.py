@@ -17,6 +17,7 @@ from carbonaware_operator.quantities.durations import DurationError, parse_durat
 from carbonaware_operator.quantities.periods import HOUR_SECONDS
 
 _LAST_PORT = 65535
+_LONGEST_NAME = 253  # of an object in Kubernetes
 _SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -88,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add(parser, "--identity", "", "name of this replica in the Lease; else host name and pid")
     _add(parser, "--lease-name", "carbonaware-operator", "name of the Lease")
-    _add(parser, "--default-zone", "", "CarbonZone of jobs that name none")
+    _add(parser, "--default-zone", "", "CarbonZone of jobs that name none", _zone)
     _add(parser, "--default-max-delay", "24h", "latest start, from creation", _delay)
     _add_accounting(parser)
     _add_sources(parser)
@@ -184,6 +185,13 @@ def _duration(text: str) -> timedelta:
         return parse_duration(text)
     except DurationError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _zone(text: str) -> str:
+    """A name that the status of every job can hold."""
+    if len(text) > _LONGEST_NAME:
+        raise argparse.ArgumentTypeError(f"must have at most {_LONGEST_NAME} characters")
+    return text
 
 
 def _delay(text: str) -> timedelta:

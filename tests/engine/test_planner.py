@@ -809,9 +809,11 @@ class TestForgetting:
 
 class TestWrites:
     async def test_nothing_is_written_of_a_thousand_jobs_while_nothing_changes(self, stage):
-        """Values that change no decision, a sweep, hours that pass: not one write."""
+        """Values and freshness that change no decision, windows, a sweep, hours: not one write."""
+        windows = [{"start": "00:00", "end": "13:30"}, {"start": "13:00", "end": "00:00"}]
         for number in range(1000):
-            body = a_job_body(f"j{number}", schedule=DIRTY | {"maxDelay": "500h"})
+            schedule = DIRTY | {"maxDelay": "500h", "windows": windows if number % 2 else []}
+            body = a_job_body(f"j{number}", schedule=schedule)
             stage.jobs.apply(stage.kube.put(CARBON_AWARE_JOBS, "ml", body))
         stage.planner.touch_all()
         for _ in range(20):
@@ -819,13 +821,78 @@ class TestWrites:
         assert 1000 == sum(bool(record.progress.conditions) for record in all_of(stage))
         before = len(stage.kube.requests)
 
-        for grams in (301, 450, 299, 700):
+        for grams in (301, None, 450, None, 299, 700):
             await stage.outlook(grams)
             stage.planner.touch_all()
             await stage.clock.advance(3600)
             await stage.done()
 
         assert before == len(stage.kube.requests)
+
+
+class TestTelling:
+    async def test_a_release_on_the_fallback_says_so(self, stage):
+        """A value that stands in for the grid's is never given out for it."""
+        await stage.outlook(None)
+
+        await stage.add(schedule={"maxGramsPerKWh": 500})
+
+        (released,) = stage.job()["status"]["conditions"]
+        assert "IntensityAcceptable" == released["reason"]
+        assert "the zone's fallback intensity" in released["message"]
+
+    async def test_a_running_job_says_nothing_of_the_signal(self, stage):
+        """What was so at its start would go on being said."""
+        await stage.outlook(None)
+        await stage.add()
+        await stage.outlook(50)
+
+        assert ["Released"] == [c["type"] for c in stage.job()["status"]["conditions"]]
+
+    async def test_an_immediate_job_needs_no_zone(self, stage):
+        """It asks no grid."""
+        await stage.add(zone=None, schedule={"strategy": "Immediate"})
+
+        assert ("True", "Immediate") == stage.told()
+
+    async def test_every_condition_is_of_the_generation_that_was_looked_at(self, stage):
+        """Also of a job that runs, and of one that has ended: `kubectl wait` compares it."""
+        await stage.add()
+        await stage.change(ttlAfterFinished="10h")
+        assert {2} == generations(stage)
+        await stage.child_status(conditions=[a_condition("Complete")])
+
+        await stage.change(ttlAfterFinished="20h")
+
+        assert {3} == generations(stage)
+
+    async def test_a_wait_for_a_quota_is_no_shift(self, stage):
+        """Nothing of the grid held the job."""
+        stage.kube.fail(CHILDREN, QUOTA)
+        await stage.add()
+        assert "2026-06-15T12:00:00Z" == stage.job()["status"]["stalledTime"]
+        stage.kube.fail(CHILDREN, None)
+
+        await stage.clock.advance(8 * 3600)
+        await stage.done()
+
+        status = stage.job()["status"]
+        assert [0] == [shift["seconds"] for shift in status["shifts"]]
+        assert status["releasedTime"] == status["baselineStartTime"]
+        assert "stalledTime" not in status
+
+    async def test_of_a_long_token_the_beginning_is_kept(self, stage):
+        """As much as the status can hold, and the request is handled once."""
+        await stage.add(annotations={Annotation.RELEASE_REQUESTED.value: "x" * 2000})
+
+        assert ("True", "ReleasedByUser") == stage.told()
+        assert "x" * 1024 == stage.job()["status"]["handledReleaseRequest"]
+
+
+def generations(stage: Stage) -> set[int]:
+    """Of which generations a job's status speaks."""
+    status = stage.job()["status"]
+    return {status["observedGeneration"], *(c["observedGeneration"] for c in status["conditions"])}
 
 
 def all_of(stage: Stage) -> list[Any]:

@@ -36,6 +36,8 @@ _RELEASE_MESSAGES = {
     ReleaseReason.RELEASED_BY_USER: "the user asked for it",
 }
 
+_ORDER = {kind: place for place, kind in enumerate(ConditionType)}
+
 _HELD_FOR_THE_GRID = {
     HoldReason.BEFORE_EARLIEST_START,
     HoldReason.OUTSIDE_WINDOW,
@@ -166,7 +168,7 @@ def with_condition(
 
 def in_order(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
     """Conditions in the order of their types: to the API server they are a map without order."""
-    return tuple(sorted(conditions, key=lambda c: list(ConditionType).index(c.type)))
+    return tuple(sorted(conditions, key=lambda c: _ORDER[c.type]))
 
 
 def _waiting(progress: Progress, decision: Decision, situation: Situation) -> Progress:
