@@ -3,7 +3,7 @@
 import asyncio
 import copy
 import heapq
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -170,6 +170,13 @@ class FakeKube:
         await self._request("delete", path)
         self._check_preconditions(path, {"metadata": {"uid": uid}})
         del self.objects[path]
+
+    async def first(
+        self, kind: Kind, namespace: str, most: int, *, selector: str = "", fields: str = ""
+    ) -> Sequence[Object]:
+        """The first objects; a field selector is not looked at."""
+        found = [body async for body in self.list(kind, namespace, selector=selector)]
+        return found[:most]
 
     async def list(
         self,

@@ -80,6 +80,16 @@ class TestWithoutPods:
         eventually(
             lambda: "Unschedulable" in plugin("list").stdout, "the scheduler's word is shown"
         )
+        eventually(
+            lambda: (
+                ["big", "Starting", "Unschedulable"]
+                == running.kubectl("get", "caj", "--no-headers").split()[:3]
+            ),
+            "the operator tells it to who has no plugin",
+            60,
+        )
+        described = running.kubectl("describe", "caj", "big")
+        assert "Warning  Starting" in described
 
         assert "Insufficient nvidia.com/gpu" in plugin("explain", "big").stdout
 

@@ -218,11 +218,14 @@ def released(cluster: Cluster, name: str) -> str:
 
 
 def live_once(cluster: Cluster) -> None:
-    """One is held, released, measured and deleted; one is suspended; one loses its Job."""
+    """One is held, released, measured and deleted; others are suspended, lose a Job, get no pod."""
     short = a_job("short", "clean", run_for="3s", maxGramsPerKWh=50)
     short["spec"]["ttlAfterFinished"] = "2s"
+    podless = a_job("podless", "clean", strategy="Immediate")
+    podless["spec"]["jobTemplate"]["spec"]["template"]["spec"]["serviceAccountName"] = "nobody"
     jobs = [
         short,
+        podless,
         a_job("long", "clean", run_for="120s", strategy="Immediate"),
         a_job("bereft", "clean", run_for="120s", strategy="Immediate"),
     ]
@@ -240,6 +243,9 @@ def live_once(cluster: Cluster) -> None:
     eventually(lambda: team(cluster, *suspended) == "true", "it is suspended")
     team(cluster, "delete", "job", bereft)
     eventually(lambda: condition({"status": status(cluster, "bereft")}, "Failed"), "it has failed")
+    eventually(
+        lambda: status(cluster, "podless").get("reason") == "FailedCreate", "it says why", 60
+    )
     eventually(lambda: "short" not in team(cluster, "get", "caj", "-o", "name"), "its time is over")
 
 

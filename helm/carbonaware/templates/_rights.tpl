@@ -88,6 +88,20 @@
   - events
   verbs:
   - create
+# say why a started job has no ready pod, or how it failed
+- apiGroups:
+  - ''
+  resources:
+  - pods
+  verbs:
+  - list
+# say why a Job gets no pods, such as a quota on pods
+- apiGroups:
+  - ''
+  resources:
+  - events
+  verbs:
+  - list
 {{- end }}
 
 {{- define "carbonaware.rights.operator-own" -}}

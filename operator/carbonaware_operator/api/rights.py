@@ -46,6 +46,8 @@ OPERATOR_JOBS = (
     Right(GROUP, ("carbonawarejobs/finalizers",), ("update",), "own a Job with blockOwnerDeletion"),
     *(Right(each.group, (each.plural,), (*_READ, *each.verbs), each.why) for each in WORKLOADS),
     Right("events.k8s.io", ("events",), ("create",), "tell a job's story"),
+    Right("", ("pods",), ("list",), "say why a started job has no ready pod, or how it failed"),
+    Right("", ("events",), ("list",), "say why a Job gets no pods, such as a quota on pods"),
 )
 """The operator's, wherever jobs are: a ClusterRole, or the same Role in each namespace."""
 

@@ -7,7 +7,7 @@ from carbonaware_operator.api.reasons import REFUSALS, HoldReason, State
 from carbonaware_operator.cli.explain import Explanation
 from carbonaware_operator.cli.output import print_line, print_table
 from carbonaware_operator.cli.rules import verdict
-from carbonaware_operator.cli.startup import Startup
+from carbonaware_operator.kinds.pods import Startup
 from carbonaware_operator.planning.decision import Hold
 from carbonaware_operator.quantities.instants import Instant
 from carbonaware_operator.quantities.spans import exact, relative, span

@@ -10,7 +10,6 @@ from carbonaware_operator.cli.lookup import no_such_job, unreadable
 from carbonaware_operator.cli.outlooks import outlook_of
 from carbonaware_operator.cli.output import MISSING
 from carbonaware_operator.cli.pods import startups
-from carbonaware_operator.cli.startup import Startup
 from carbonaware_operator.cli.states import Standing, standing, with_pods
 from carbonaware_operator.cluster.kube import (
     CARBON_AWARE_JOBS,
@@ -20,6 +19,7 @@ from carbonaware_operator.cluster.kube import (
     KubeClient,
     Object,
 )
+from carbonaware_operator.kinds.pods import Startup
 from carbonaware_operator.planning.outlook import Outlook, Signal
 from carbonaware_operator.planning.progress import Progress
 from carbonaware_operator.quantities.emissions import grams

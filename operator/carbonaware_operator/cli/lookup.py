@@ -6,7 +6,6 @@ from carbonaware_operator.api.job import CarbonAwareJobStatus
 from carbonaware_operator.api.reasons import REFUSALS, ConditionType, HoldReason, Label
 from carbonaware_operator.cli.errors import CommandError
 from carbonaware_operator.cli.pods import startups
-from carbonaware_operator.cli.startup import Startup
 from carbonaware_operator.cluster.kube import (
     CARBON_AWARE_JOBS,
     CARBON_ZONES,
@@ -17,6 +16,7 @@ from carbonaware_operator.cluster.kube import (
     Object,
 )
 from carbonaware_operator.kinds.parent import parent_uid
+from carbonaware_operator.kinds.pods import Startup
 from carbonaware_operator.kinds.registry import observe
 from carbonaware_operator.planning.progress import Progress
 from carbonaware_operator.planning.resolve import SETTINGS, Defaults, Source

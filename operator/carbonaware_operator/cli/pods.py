@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from carbonaware_operator.api.reasons import Label
-from carbonaware_operator.cli.startup import Startup, startup_of
 from carbonaware_operator.cluster.kube import PODS, ApiError, Kind, KubeClient, Object
+from carbonaware_operator.kinds.pods import Startup, startup_of
 
 EVENTS = Kind("v1", "events")  # the built-in role `view` may read these, not events.k8s.io
 _REFUSALS = "involvedObject.kind=Job,reason=FailedCreate"

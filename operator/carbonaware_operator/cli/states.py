@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from carbonaware_operator.api.reasons import EndReason, State
-from carbonaware_operator.cli.startup import Startup
+from carbonaware_operator.kinds.pods import Startup
 from carbonaware_operator.planning import state as planning_state
 from carbonaware_operator.planning.progress import Condition, Progress
 

@@ -56,11 +56,21 @@ class Recorder:
         """Write the event of one transition."""
         if condition.reason == HoldReason.NO_ZONE:
             condition = replace(condition, message=condition.message + self._similar(job))
-        body = event_body(job, condition, now, self._instance)
+        await self._write(job, event_body(job, condition, now, self._instance))
+
+    async def _write(self, job: JobRecord, body: Object) -> None:
         try:
             await self._kube.create(EVENTS, job.namespace, body)
         except ApiError as error:
             log.warning("event not written", extra={"job": job.name, "error": error.message})
+
+    async def record_pods(self, job: JobRecord, reason: str, message: str, now: Instant) -> None:
+        """Write the event that the pods of a job say what is wrong."""
+        about = Condition(ConditionType.FAILED, True, reason, message, now, job.generation)
+        body = event_body(job, about, now, self._instance)
+        if not job.progress.ended:
+            body |= {"reason": "Starting", "action": "Starting"}
+        await self._write(job, body)
 
     def _similar(self, job: JobRecord) -> str:
         names = get_close_matches(job.zone_name or "", self._zone_names())

@@ -6,7 +6,7 @@ importing them costs 30 MB (CoreV1Api 26 MB alone), and custom resources are unt
 
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -262,6 +262,16 @@ class KubeClient:
             token = page["metadata"].get("continue", "")
             if not token:
                 return
+
+    async def first(
+        self, kind: Kind, namespace: str, most: int, *, selector: str = "", fields: str = ""
+    ) -> Sequence[Object]:
+        """The first objects of a kind, so many at most."""
+        query = {"limit": str(most), "labelSelector": selector, "fieldSelector": fields}
+        asked = {key: value for key, value in query.items() if value}
+        page = await self.request("GET", kind.path(namespace), query=asked)
+        items: Sequence[Object] = page.get("items") or []
+        return items
 
     async def version(self, kind: Kind, namespace: str | None) -> str:
         """The resourceVersion of a collection now: a watch from it misses nothing."""

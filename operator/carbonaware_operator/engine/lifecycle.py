@@ -36,6 +36,7 @@ from carbonaware_operator.engine.forecasts import ForecastsLoop
 from carbonaware_operator.engine.guard_check import GuardCheck
 from carbonaware_operator.engine.inbox import StoreInbox
 from carbonaware_operator.engine.planner import Planner
+from carbonaware_operator.engine.pod_reasons import PodReasons
 from carbonaware_operator.engine.prices import PricesLoop
 from carbonaware_operator.engine.signals import SignalsLoop
 from carbonaware_operator.engine.workqueue import Backoff, WorkQueue
@@ -75,6 +76,7 @@ class Operator:
     accountant: Accountant = field(init=False)
     inbox: StoreInbox = field(init=False)
     guards: GuardCheck = field(init=False)
+    pod_reasons: PodReasons = field(init=False)
 
     def __post_init__(self) -> None:
         """Wire the parts; nothing runs yet."""
@@ -91,12 +93,20 @@ class Operator:
                 "planner": lambda: self.planner.run(),
                 "accountant": lambda: self.accountant.run(),
                 "archives": lambda: self.signals.lead(),
+                "pod reasons": lambda: self.pod_reasons.run(),
             }
         )
         self.elector = self._elector()
         self.metrics.led_by(self._leading)
         acting = self.kube.guarded(self._leading)
         self.planner = self._planner(acting)
+        self.pod_reasons = PodReasons(
+            jobs=self.jobs,
+            kube=acting,
+            writer=JobWriter(acting),
+            recorder=self._recorder(acting),
+            clock=self.clock,
+        )
         self.signals = self._signals(acting)
         self.prices = PricesLoop(
             zones=self.zones, clock=self.clock, egress=self._permissions().egress
@@ -143,11 +153,14 @@ class Operator:
             jobs=self.jobs,
             zones=self.zones,
             writer=JobWriter(kube),
-            recorder=Recorder(kube, self.settings.identity, lambda: self.zones.records),
+            recorder=self._recorder(kube),
             metrics=self.metrics,
             clock=self.clock,
             releases_per_second=self.settings.releases_per_second,
         )
+
+    def _recorder(self, kube: KubeClient) -> Recorder:
+        return Recorder(kube, self.settings.identity, lambda: self.zones.records)
 
     def _permissions(self) -> Permissions:
         settings = self.settings

@@ -70,8 +70,10 @@ def _standing(progress: "Progress", child: Observed | None, decision: Decision) 
     if child is None or progress.workload is None:
         return Standing(State.HELD, reason)
     if child.suspended_by is None:
-        ready = child.ready or progress.state is State.RUNNING
-        return Standing(State.RUNNING if ready else State.STARTING, reason)
+        if child.ready or progress.state is State.RUNNING:
+            return Standing(State.RUNNING, reason)
+        told = progress.reason if progress.state is State.STARTING else reason
+        return Standing(State.STARTING, told)  # what its pods lack stays until one is ready
     if isinstance(decision, Hold):
         return Standing(State.SUSPENDED if child.stopped else State.SUSPENDING, decision.reason)
     return standing_of(progress)  # it is about to be resumed

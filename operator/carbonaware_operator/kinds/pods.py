@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from carbonaware_operator.cluster.kube import Object
+from carbonaware_operator.kinds.workload import Object
 
 _USUAL = ("ContainerCreating", "PodInitializing")
 """What every pod waits for; said only when nothing else is known."""
@@ -20,6 +20,11 @@ class Startup:
     ready: int
     reason: str = ""
     message: str = ""
+
+    @property
+    def usual(self) -> bool:
+        """Whether the pods only go through what every pod does."""
+        return self.reason in _USUAL
 
 
 def startup_of(pods: Iterable[Object], failures: Iterable[Object]) -> Startup:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from carbonaware_operator.cli.startup import Startup, startup_of
+from carbonaware_operator.kinds.pods import Startup, startup_of
 from stand_in_api import a_pod, condition_of, stored_job
 
 JOB = stored_job()
