@@ -4,8 +4,9 @@ import asyncio
 from types import SimpleNamespace
 
 from builders import NOON
+from carbonaware_operator import settings
 from carbonaware_operator.cluster import feed
-from carbonaware_operator.cluster.kube import ApiError
+from carbonaware_operator.cluster.kube import ApiError, KubeClient
 from carbonaware_operator.engine import lifecycle
 from fakes import ManualClock
 
@@ -97,3 +98,14 @@ class TestPersistence:
 
         assert waiting.done()
         assert 3 == len(asked)
+
+
+def test_two_processes_of_one_name_are_two_candidates():
+    """A container and its successor, or two replicas with one `--identity`, never both lead."""
+    given = settings.parse(["--identity=operator-1"])
+    first, second = (lifecycle.Operator(given, KubeClient(None)) for _ in range(2))
+
+    names = {first.elector._identity, second.elector._identity}
+
+    assert 2 == len(names)
+    assert all(name.startswith("operator-1_") for name in names)

@@ -7,6 +7,7 @@ is given back, and the feed stops last.
 """
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable
@@ -302,6 +303,9 @@ async def _start(operator: Operator) -> None:
     await operator.guards.check()
     operator.readiness.waiting_for = "listing objects"
     await _persistently(operator.clock, partial(_filled, operator), "objects")
+    # What is there now stays: to look through it for garbage held the loop up for 94 ms of
+    # processor time with 1,000 jobs, in the middle of their release.
+    gc.freeze()
 
 
 async def _persistently(clock: Clock, attempt: Callable[[], Awaitable[bool]], subject: str) -> None:

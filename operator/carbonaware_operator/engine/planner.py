@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 SLICE_SECONDS = 0.01
 """Deciding yields to the event loop after so long: probes and the lease stay punctual."""
 
-SLOTS = 32
+SLOTS = 64
 WRITES_EACH = 8
 """One turn in so many is a write's while releases wait, so that no status waits for ever."""
 
