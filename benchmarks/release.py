@@ -67,7 +67,8 @@ COLUMNS = {
     "farthest": "farthest from its turn",
     "health_max_seconds": "/healthz, max s",
     "lease_gap_seconds": "between renewals, max s",
-    "longest_block": "block, ms",
+    "longest_block_processor": "block, ms",
+    "longest_block": "block by the wall, ms",
     "wrong": "wrong statuses",
 }
 
@@ -165,6 +166,8 @@ class Run:
             "longest_block": round(seen.longest, 1),
             "longest_block_by": seen.longest_name,
             "longest_block_processor": round(seen.longest_processor, 1),
+            "longest_block_processor_by": seen.longest_processor_name,
+            "longest_collection": round(seen.longest_collection, 1),
         }
 
     def _kubeconfig(self) -> Path:

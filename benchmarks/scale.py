@@ -5,7 +5,8 @@ Jobs are added size by size and held above their limits, 1 to 300 gCO2e/kWh. Two
 the other each has 32. The operator is started twice for each size: once to tell the new jobs that
 they are held, and once more to see how long it takes until it is ready and has nothing left to do.
 A pass is the processor time that the event loop needs for a new value, less what it needs when
-nothing happens. Last, at the greatest size, the value of both zones falls below every limit.
+nothing happens; a block is its longest callback, by the processor; JSON has the wall's as well.
+Last, at the greatest size, the value of both zones falls below every limit.
 Prints one line of JSON for each size and one for the fall, then a table. 50,000 jobs need 12 GB.
 """
 
@@ -36,7 +37,7 @@ from benchmarks.held_jobs import (
     wait_until_quiet,
     wait_until_ready,
 )
-from benchmarks.watched_operator import WatchedOperator, watched_operator
+from benchmarks.watched_operator import Seen, WatchedOperator, watched_operator
 from testbed.cluster import Cluster
 
 SIZES = (1_000, 10_000, 50_000)
@@ -55,11 +56,12 @@ COLUMNS = {
     "resident_megabytes": "MB",
     "plain_jobs": "jobs in the zone",
     "plain_pass": "pass, ms",
-    "plain_block": "block, ms",
+    "plain_block_processor": "block, ms",
     "windows_pass": "32 windows, ms",
-    "windows_block": "block, ms",
-    "start_block": "block at the start, ms",
-    "scrape_block": "block of /metrics, ms",
+    "windows_block_processor": "block, ms",
+    "start_block_processor": "block at the start, ms",
+    "scrape_block_processor": "block of /metrics, ms",
+    "collection": "garbage collection, ms",
     "writes": "writes",
 }
 
@@ -125,7 +127,11 @@ class Bench:
             start = operator.look()
             idle = wait_until_quiet(operator)
             row["quiet_seconds"] = round(time.monotonic() - begun, 1)
-            row["start_block"], row["start_block_by"] = round(start.longest), start.longest_name
+            row |= {
+                "start_block": round(start.longest),
+                "start_block_processor": round(start.longest_processor),
+                "start_block_by": start.longest_processor_name,
+            }
             row["resident_megabytes"] = operator.resident_megabytes
             row |= self._scraped(operator)
             before = asyncio.run(self._writes())
@@ -151,8 +157,9 @@ class Bench:
                 row |= {
                     f"{name}_first_release_seconds": round(seconds, 2),
                     f"{name}_block": round(seen.longest, 1),
-                    f"{name}_block_by": seen.longest_name,
                     f"{name}_block_processor": round(seen.longest_processor, 1),
+                    f"{name}_block_by": seen.longest_processor_name,
+                    f"{name}_collection": round(seen.longest_collection, 1),
                 }
             operator.process.kill()  # the releases themselves are another benchmark's
         return row
@@ -184,30 +191,34 @@ class Bench:
     def _scraped(self, operator: WatchedOperator) -> Object:
         operator.look()
         page(operator, "/metrics")
-        return {"scrape_block": round(operator.look().longest, 1)}
+        seen = operator.look()
+        return {
+            "scrape_block": round(seen.longest, 1),
+            "scrape_block_processor": round(seen.longest_processor, 1),
+        }
 
     def _passes(self, operator: WatchedOperator, name: str, idle: float) -> Object:
         """Median cost of values that cross no limit."""
         zone = self._zones[name]
-        passes, longest, by = [], 0.0, ""
-        processor = 0.0
+        passes, worst, wall, collection = [], Seen(), 0.0, 0.0
         for begins in zone.play([HELD_AT + 1 - n % 2 for n in range(VALUES_TIMED)]):
             _sleep_until(begins, -BEFORE)
             operator.look()
             _sleep_until(begins, PASS_SECONDS)
             seen = operator.look()
             passes.append(seen.busy - idle * 10 * (BEFORE + PASS_SECONDS))
-            processor = max(processor, seen.longest_processor)
-            if seen.longest > longest:
-                longest, by = seen.longest, seen.longest_name
+            worst = max(worst, seen, key=lambda each: each.longest_processor)
+            wall = max(wall, seen.longest)
+            collection = max(collection, seen.longest_collection)
         zone.rest()
         wait_until_quiet(operator)
         return {
             f"{name}_jobs": min(self._size, MOST_PLAYED) // 2,
             f"{name}_pass": round(statistics.median(passes), 1),
-            f"{name}_block": round(longest, 1),
-            f"{name}_block_by": by,
-            f"{name}_block_processor": round(processor, 1),
+            f"{name}_block": round(wall, 1),
+            f"{name}_block_processor": round(worst.longest_processor, 1),
+            f"{name}_block_by": worst.longest_processor_name,
+            "collection": round(collection, 1),
         }
 
     async def _writes(self) -> Counter[str]:

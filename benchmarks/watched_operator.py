@@ -6,6 +6,7 @@ costs two readings of clocks for each callback of the loop, under a microsecond 
 """
 
 import asyncio
+import gc
 import json
 import os
 import socket
@@ -28,7 +29,8 @@ class Seen:
     """What the loop did since the last look; times in milliseconds.
 
     busy: processor time of all callbacks; longest, longest_processor: of one callback, by the
-    wall, which counts what other processes took from it, and by the processor.
+    wall, which counts what other processes took from it, and by the processor;
+    longest_collection: processor time of one round of the garbage collector, part of a callback.
     """
 
     busy: float = 0.0
@@ -36,6 +38,7 @@ class Seen:
     longest_name: str = ""
     longest_processor: float = 0.0
     longest_processor_name: str = ""
+    longest_collection: float = 0.0
 
 
 _seen = Seen()
@@ -58,6 +61,21 @@ def _watch() -> None:
             seen.longest_processor, seen.longest_processor_name = used, _name(handle)
 
     asyncio.Handle._run = timed  # type: ignore[method-assign]  # noqa: SLF001
+    gc.callbacks.append(_Collections())
+
+
+class _Collections:
+    """Told by the garbage collector when a round begins and ends."""
+
+    def __init__(self) -> None:
+        self._begun = 0.0
+
+    def __call__(self, phase: str, _: object) -> None:
+        if phase == "start":
+            self._begun = time.thread_time()
+        else:
+            took = (time.thread_time() - self._begun) * 1000
+            _seen.longest_collection = max(_seen.longest_collection, took)
 
 
 def _name(handle: Any) -> str:
