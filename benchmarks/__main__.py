@@ -3,7 +3,15 @@
 import importlib
 import sys
 
-QUICK = ("agent_cost", "forecast", "grid_faults", "grid_poll", "operator_idle", "power_models")
+QUICK = (
+    "agent_cost",
+    "forecast",
+    "grid_faults",
+    "grid_poll",
+    "operator_idle",
+    "power_models",
+    "store",
+)
 LONG = ("release", "scale")
 """Each takes many minutes, so they run when they are named; flags behind the name are theirs."""
 

@@ -1,6 +1,7 @@
 """Instants: timezone-aware UTC datetimes, RFC 3339 at every border."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 Instant = datetime
 
@@ -17,6 +18,7 @@ _FIRST = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 _LAST = datetime(LAST_YEAR, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
+@lru_cache(maxsize=4096)  # an object says the same instant several times, and is kept for days
 def parse_instant(text: str) -> Instant:
     """Read an RFC 3339 instant; raises ValueError when it is not one or has no offset."""
     instant = datetime.fromisoformat(text)

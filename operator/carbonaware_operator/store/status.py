@@ -30,7 +30,7 @@ def progress_of(status: CarbonAwareJobStatus) -> Progress:
         state=status.state,
         reason=sys.intern(status.reason or ""),
         generation=status.observed_generation,
-        zone_name=status.zone_name,
+        zone_name=sys.intern(status.zone_name) if status.zone_name else None,
         deadline=_parsed(status.deadline),
         applied=shared(tuple(filter(None, map(_defaults_of, status.applied_defaults or [])))),
         conditions=in_order(_condition_of(c) for c in status.conditions or [] if _is_ours(c)),
@@ -113,7 +113,7 @@ def _condition_of(condition: ApiCondition) -> Condition:
     return Condition(
         type=ConditionType(condition.type),
         status=condition.status == "True",
-        reason=condition.reason,
+        reason=sys.intern(condition.reason),
         message=condition.message,
         since=parse_instant(condition.last_transition_time),
         generation=condition.observed_generation or 0,
