@@ -140,6 +140,20 @@ class TestSweep:
         assert (1, 0, ["uid-train"]) == await world.swept()
         assert None is world.jobs.records["uid-train"].child
 
+    async def test_frees_the_name_of_each_child_that_vanished(self, caplog):
+        """Whoever waits for it is told, and one does not keep the others from being dropped."""
+        jobs = [a_job_body(name) for name in ("a", "b", "c")]
+        children = [a_child_body(job, uid=f"child-{n}") for n, job in enumerate(jobs)]
+        world = await World(*jobs, *children).filled()
+        freed: list[tuple[str, str]] = []
+        world.inbox._name_freed = lambda *name: freed.append(name)
+        for child in children:
+            del world.kube.objects[JOBS.path("ml", child["metadata"]["name"])]
+
+        assert (3, 0, ["uid-a", "uid-b", "uid-c"]) == await world.swept()
+        assert {("ml", child["metadata"]["name"]) for child in children} == set(freed)
+        assert "sweep failed" not in caplog.messages
+
     async def test_drops_a_zone_that_vanished(self):
         """Its jobs are held with NoZone from then on."""
         world = await World(a_zone_body()).filled()

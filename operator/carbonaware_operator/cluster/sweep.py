@@ -78,12 +78,20 @@ async def sweep(
     await compare(CARBON_ZONES, (), "", zones.versions, inbox.zone)
     for kind in KINDS:
         resource = objects_of(kind.resource)
-        await compare(resource, namespaces, Label.JOB_UID.value, jobs.child_versions, inbox.child)
+        tell = partial(_tell_of_child, inbox, jobs)
+        await compare(resource, namespaces, Label.JOB_UID.value, jobs.child_versions, tell)
     await compare(CARBON_AWARE_JOBS, namespaces, "", jobs.versions, inbox.job)
     jobs.drop_orphans(orphans)
     jobs.graves.age()
     zones.graves.age()
     return swept
+
+
+def _tell_of_child(inbox: Inbox, jobs: JobStore, body: Object, *, deleted: bool) -> None:
+    """Tell of a child, by its name too when it is gone: others may wait for that."""
+    known = jobs.last_of_child(body) if deleted else body
+    if known is not None:
+        inbox.child(known, deleted=deleted)
 
 
 async def _compare(

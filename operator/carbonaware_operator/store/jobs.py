@@ -273,6 +273,15 @@ class JobStore:
         """The resourceVersion of each child Job, by its uid."""
         return {child.uid: int(child.resource_version) for child in self._children.values()}
 
+    def last_of_child(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        """An object that names the child with this one's uid in full; None when it has gone."""
+        uid = body["metadata"]["uid"]
+        parent = self._parents.get(uid)
+        if parent is None:
+            return None
+        name = self._children[parent].name
+        return {"metadata": {"uid": uid, "namespace": parent.namespace, "name": name}}
+
     def orphans(self) -> list[Parent]:
         """Whose children are there without them."""
         return [parent for parent in self._children if parent.uid not in self.records]
