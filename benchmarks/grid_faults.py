@@ -119,7 +119,6 @@ class World:
             clock=self.clock,
             namespace=NAMESPACE,
             permissions=PERMISSIONS,
-            leading=lambda: True,
             on_change=lambda _: None,
             jitter=lambda: 1.0,
         )
@@ -140,7 +139,7 @@ class World:
 
     async def live(self, minutes: int) -> None:
         """Let so many minutes pass and look at every zone after each."""
-        task = asyncio.create_task(self.loop.run())
+        tasks = [asyncio.create_task(each) for each in (self.loop.run(), self.loop.lead())]
         await self.loop.primed()
         for minute in range(minutes):
             if minute % 720 == 0:
@@ -148,8 +147,9 @@ class World:
             await self.clock.advance(STEP_SECONDS)
             await fakes.eventually(self._idle, seconds=60)
             self._look()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._count()
 
     def _idle(self) -> bool:

@@ -95,12 +95,11 @@ async def _follow(url: str, seconds: "Synchronized[float]", pipe: Connection) ->
         clock=clock,
         namespace=NAMESPACE,
         permissions=PERMISSIONS,
-        leading=lambda: True,
         on_change=lambda _: None,
         observe=lambda provider, result, _: polls.append(f"{provider} {result}"),
     )
     _fill(kube, store, url)
-    task = asyncio.create_task(loop.run())
+    tasks = [asyncio.create_task(each) for each in (loop.run(), loop.lead())]
     await loop.primed()
     await _pass(loop, clock, seconds, WARM_UP_SECONDS)
     polls.clear()
@@ -109,8 +108,9 @@ async def _follow(url: str, seconds: "Synchronized[float]", pipe: Connection) ->
     before = time.process_time()
     await _pass(loop, clock, seconds, HOUR_SECONDS)
     used = time.process_time() - before
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     if failed := [poll for poll in polls if not poll.endswith(" ok")]:
         sys.exit(f"{len(failed)} of {len(polls)} polls failed: {failed[0]}")
     return used, len(polls)

@@ -25,7 +25,8 @@ async def states(
         try:
             page = await kube.request("GET", kind.path(namespace), query={"fieldSelector": fields})
             found, version = page.get("items") or [], page["metadata"]["resourceVersion"]
-            if not found or (last and last["metadata"]["uid"] != found[0]["metadata"]["uid"]):
+            uid = found[0]["metadata"]["uid"] if found else None
+            if uid is None or (last and last["metadata"]["uid"] != uid):
                 if last:
                     yield last, True
                 return
