@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from programs import eventually
 from testbed import process
 from testbed.errors import ComponentFailedError
 from testbed.launch import halt, launch, wait_until
@@ -91,6 +92,7 @@ class TestTakeDown:
         # Not by a shell: while that becomes another program, its environment reads as empty.
         command = [str(shutil.which("sleep")), "100"]
         orphan = process.start(command, log=folder / "log", marker=folder)
+        eventually(lambda: process.marked_with(folder), "its environment can be read")
 
         take_down(folder)
 
