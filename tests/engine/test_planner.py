@@ -92,6 +92,16 @@ class Stage:
         self.planner.zone_changed("de")
         await self.done()
 
+    async def somebody_sets_suspend(self, value: bool, name: str = "train") -> None:
+        """A queue or a person flips the switch of a child Job, and the planner sees it."""
+        child = self.child(name)
+        assert child is not None
+        child["spec"]["suspend"] = value
+        switch = {"f:spec": {"f:suspend": {}}}
+        child["metadata"]["managedFields"] = [{"manager": "kueue", "fieldsV1": switch}]
+        self.inbox.child(self.kube.put(JOBS, "ml", child), deleted=False)
+        await self.done()
+
     async def child_status(self, name: str = "train", **status: Any) -> None:
         """The Job controller reports on a child, and the planner sees it."""
         child = self.child(name)
@@ -1088,6 +1098,81 @@ class TestState:
             stage.job()["status"]["reason"],
         )
         assert 1 == len(stage.writes(CARBON_AWARE_JOBS.path("ml")))
+
+
+SUSPENDED = {"conditions": [a_condition("Suspended")], "terminating": 0}
+
+
+class TestSuspensionsOfOthers:
+    async def test_stand(self, stage):
+        """A queue or a person suspends the child: it is shown, and nothing is written to it."""
+        await stage.add()
+
+        await stage.somebody_sets_suspend(True)
+        await stage.child_status(**SUSPENDED)
+
+        assert ("False", "SuspendedByOther") == stage.told()
+        assert [] == [r for r in stage.writes(CHILDREN) if r[0] == "merge"]
+
+    async def test_stand_whatever_the_user_does_meanwhile(self, stage):
+        """The user's own adds nothing, and its end takes nothing away."""
+        await stage.add()
+        await stage.somebody_sets_suspend(True)
+        await stage.child_status(**SUSPENDED)
+
+        await stage.change(suspend=True)
+        assert ("False", "SuspendedByUser") == stage.told()
+        await stage.change(suspend=False)
+
+        assert ("False", "SuspendedByOther") == stage.told()
+        assert [] == [r for r in stage.writes(CHILDREN) if r[0] == "merge"]
+
+    async def test_move_no_baseline_and_are_no_time_of_the_run(self, stage):
+        """Run-at-once would have met them as well: waiting for them saves nothing."""
+        await stage.add()
+        await stage.somebody_sets_suspend(True)
+        await stage.child_status(**SUSPENDED)
+        await stage.clock.advance(600)
+        await stage.somebody_sets_suspend(False)
+        assert ("True", "IntensityAcceptable") == stage.told()
+        assert [0] == [shift["seconds"] for shift in stage.job()["status"]["shifts"]]
+
+        await stage.child_status(
+            completionTime=format_instant(NOON + hours(1)),
+            conditions=[a_condition("Complete")],
+        )
+
+        assert 3000 == stage.job()["status"]["runSeconds"]
+
+    async def test_after_the_users_was_lifted_are_told_from_it(self, stage):
+        """The note of ours is left over on the child: the queue's suspension is not ours."""
+        await stage.add()
+        await stage.change(suspend=True)
+        await stage.child_status(**SUSPENDED)
+        await stage.somebody_sets_suspend(False)
+        await stage.change(suspend=False)
+
+        await stage.somebody_sets_suspend(True)
+
+        assert ("False", "SuspendedByOther") == stage.told()
+        assert stage.child()["spec"]["suspend"]
+
+
+class TestTheUsersSuspension:
+    async def test_that_somebody_lifts_is_repeated_a_minute_later(self, stage):
+        """It wins in the end, and nobody is fought at the speed of the API server."""
+        await stage.add()
+        await stage.change(suspend=True)
+        await stage.child_status(**SUSPENDED)
+
+        await stage.somebody_sets_suspend(False)
+        await stage.clock.advance(59)
+        await stage.done()
+        assert not stage.child()["spec"]["suspend"]
+
+        await stage.clock.advance(2)
+        await stage.done()
+        assert stage.child()["spec"]["suspend"]
 
 
 class TestEndedJob:

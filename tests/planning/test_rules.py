@@ -169,6 +169,15 @@ RULES = {
         a_held_job(child=a_child(), max_grams=1), an_outlook(DIRTY), NOON, Continue),
     "a running job that its user suspends is stopped": (
         a_held_job(child=a_child(), suspend=True), an_outlook(), NOON, Suspend),
+    "a suspension of the user that somebody has just lifted is not repeated at once": (
+        a_held_job(child=a_child(suspended_since=NOON), suspend=True), an_outlook(),
+        NOON + minutes(0.9), HoldReason.SUSPENDED_BY_USER),
+    "and is repeated a minute later": (
+        a_held_job(child=a_child(suspended_since=NOON), suspend=True), an_outlook(),
+        NOON + minutes(1), Suspend),
+    "a job that somebody else suspended is left alone": (
+        a_held_job(child=a_child(suspended_by=Cause.OTHER)), an_outlook(), NOON,
+        HoldReason.SUSPENDED_BY_OTHER),
     "a suspended job stays so while its user wants it": (
         a_held_job(child=a_child(suspended_by=Cause.USER), suspend=True), an_outlook(), NOON,
         HoldReason.SUSPENDED_BY_USER),

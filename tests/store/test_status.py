@@ -14,7 +14,7 @@ from carbonaware_operator.api.job import (
     WhenSignalMissing,
 )
 from carbonaware_operator.api.reasons import ConditionType, HoldReason, State
-from carbonaware_operator.planning.observed import Workload
+from carbonaware_operator.planning.observed import Cause, Workload
 from carbonaware_operator.planning.progress import Condition, Progress, in_order
 from carbonaware_operator.planning.resolve import SETTINGS, Defaults, Source
 from carbonaware_operator.store.status import progress_of, status_of
@@ -117,6 +117,8 @@ class TestStatusOf:
             baseline_start=NOON,
             shifts=((NOON, 1),),
             suspended=NOON,
+            suspended_by=Cause.USER,
+            suspended_seconds=1,
             released=NOON,
             finished=NOON,
             held_seconds=1,

@@ -370,6 +370,16 @@ class CarbonAwareJobStatus(Schema):
     suspended_time: Annotated[
         Timestamp | None, Field(description="Since when a started job is suspended.")
     ] = None
+    suspended_by: Annotated[
+        str | None,
+        Field(
+            max_length=64,
+            description="Whose suspension that is: User, or Other, which is left alone.",
+        ),
+    ] = None
+    suspended_seconds: Annotated[
+        Count64 | None, Field(description="Seconds of its suspensions that are over.")
+    ] = None
     released_time: Annotated[Timestamp | None, Field(description="When it was started.")] = None
     finished_time: Annotated[Timestamp | None, Field(description="When it ended.")] = None
     held_seconds: Annotated[

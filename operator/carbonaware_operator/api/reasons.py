@@ -27,6 +27,7 @@ class HoldReason(StrEnum):
     """Why `Released` is False: one at a time, the binding constraint."""
 
     SUSPENDED_BY_USER = "SuspendedByUser"
+    SUSPENDED_BY_OTHER = "SuspendedByOther"
     BEFORE_EARLIEST_START = "BeforeEarliestStart"
     OUTSIDE_WINDOW = "OutsideWindow"
     ABOVE_MAX_INTENSITY = "AboveMaxIntensity"

@@ -65,8 +65,8 @@ class Actions:
     async def carry_out(self, record: JobRecord, step: Step) -> None:
         """Do what was decided, unless that is a release, and write what follows from it."""
         match step.decision:
-            case Suspend() if record.child:
-                await self._suspend(record, record.child, Cause.USER)
+            case Suspend(cause) if record.child:
+                await self._suspend(record, record.child, cause)
                 return
             case Resume() if record.child:
                 await self._patched(self._writer.resume(record, record.child))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from carbonaware_operator.api.reasons import EndReason, HoldReason, ReleaseReason
+from carbonaware_operator.planning.observed import Cause
 from carbonaware_operator.quantities.instants import Instant
 
 
@@ -45,7 +46,9 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Suspend:
-    """Stop the running child Job; it can be resumed."""
+    """Stop the running child Job; it can be resumed. cause: whose wish it is."""
+
+    cause: Cause
 
 
 @dataclass(frozen=True, slots=True)

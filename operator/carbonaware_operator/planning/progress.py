@@ -16,7 +16,7 @@ from carbonaware_operator.api.reasons import (
     State,
 )
 from carbonaware_operator.planning.decision import Basis, Decision, Fail, Hold
-from carbonaware_operator.planning.observed import Ending, Observed, Workload
+from carbonaware_operator.planning.observed import Cause, Ending, Observed, Workload
 from carbonaware_operator.planning.resolve import Defaults, ResolvedSchedule
 from carbonaware_operator.planning.situation import Situation, token_of
 from carbonaware_operator.planning.state import stated
@@ -91,6 +91,8 @@ class Progress:
     stalled: Instant | None = None
     shifts: tuple[tuple[Instant, int], ...] = ()
     suspended: Instant | None = None
+    suspended_by: Cause | None = None
+    suspended_seconds: int | None = None
     released: Instant | None = None
     finished: Instant | None = None
     held_seconds: int | None = None
@@ -245,7 +247,7 @@ def _started(progress: Progress, child: Observed, situation: Situation) -> Progr
         latest_start=None,
         held_seconds=_seconds(created, child.created),
     )
-    return _running(progress, child.release_reason, child.release_basis, situation)
+    return _running(progress, child, situation)
 
 
 def _allowed(progress: Progress, child: Observed, created: Instant) -> Instant:
@@ -258,12 +260,15 @@ def _allowed(progress: Progress, child: Observed, created: Instant) -> Instant:
     return child.created if suspended else created
 
 
-def _running(progress: Progress, reason: str, basis: str, situation: Situation) -> Progress:
+def _running(progress: Progress, child: Observed, situation: Situation) -> Progress:
+    reason, basis = child.release_reason, child.release_basis
     if reason in set(ReleaseReason):
         known = Basis(basis) if basis in set(Basis) else None
         message = release_message(ReleaseReason(reason), known)
     else:  # anybody may have changed the annotation, to what no condition could hold
         reason, message = "Unknown", "the child Job exists and does not say why"
+    if child.left_out:
+        message += f"; left out of `jobTemplate`: {', '.join(child.left_out)}"
     return with_condition(progress, ConditionType.RELEASED, True, reason, message, situation)
 
 
@@ -281,6 +286,7 @@ def _finished(progress: Progress, end: Instant) -> Progress:
         progress,
         finished=end,
         suspended=None,
+        suspended_by=None,
         planned_start=None,
         latest_start=None,
         stalled=None,
@@ -292,29 +298,45 @@ def _finished(progress: Progress, end: Instant) -> Progress:
 
 
 def sum_of_suspensions(progress: Progress, until: Instant) -> int:
-    """Seconds for which a started job was suspended: the shifts say by how much it fell back."""
-    if not progress.shifts:
-        return 0
-    closed = progress.shifts[-1][1] - progress.shifts[0][1]
+    """Seconds for which a started job was suspended, by whomever."""
+    closed = progress.suspended_seconds
+    if closed is None:  # the first version kept it only as the sum by which the job fell back
+        closed = progress.shifts[-1][1] - progress.shifts[0][1] if progress.shifts else 0
     return closed + (_seconds(progress.suspended, until) if progress.suspended else 0)
 
 
 def _interrupted(
     progress: Progress, child: Observed, decision: Decision, situation: Situation
 ) -> Progress:
-    """Follow the user's suspension of a started job, and its end."""
+    """Follow the suspensions of a started job, and their ends."""
     now = situation.now
     if isinstance(decision, Hold) and child.stopped:
-        progress = replace(progress, suspended=progress.suspended or now)
+        since = progress.suspended or now
+        progress = replace(progress, suspended=since, suspended_by=child.suspended_by)
         return with_condition(
             progress, ConditionType.RELEASED, False, decision.reason, decision.message, situation
         )
     if progress.suspended and child.suspended_by is None:
-        shift = progress.shifts[-1][1] + _seconds(progress.suspended, now)
-        shifts = _folded((*progress.shifts, (now, shift)))
-        progress = replace(progress, suspended=None, shifts=shifts)
-        return _running(progress, ReleaseReason.RELEASED_BY_USER, Basis.USER, situation)
+        by_user = progress.suspended_by is not Cause.OTHER and not isinstance(decision, Hold)
+        if by_user:
+            reason, basis = ReleaseReason.RELEASED_BY_USER.value, Basis.USER.value
+            child = replace(child, release_reason=reason, release_basis=basis)
+        return _running(_resumed(progress, progress.suspended, now), child, situation)
     return progress
+
+
+def _resumed(progress: Progress, since: Instant, now: Instant) -> Progress:
+    """Run-at-once would have met what others suspend as well: only our own moves the baseline."""
+    shifts = progress.shifts
+    if progress.suspended_by is not Cause.OTHER:
+        shifts = _folded((*shifts, (now, shifts[-1][1] + _seconds(since, now))))
+    return replace(
+        progress,
+        suspended=None,
+        suspended_by=None,
+        suspended_seconds=sum_of_suspensions(progress, now),
+        shifts=shifts,
+    )
 
 
 def _folded(shifts: tuple[tuple[Instant, int], ...]) -> tuple[tuple[Instant, int], ...]:

@@ -6,7 +6,8 @@ which would otherwise be tried over and over.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from carbonaware_operator.api.job import Strategy, WhenDeadlineReached, WhenSignalMissing
 from carbonaware_operator.api.reasons import EndReason, HoldReason, ReleaseReason
@@ -66,6 +67,9 @@ def rules_for(job: Job) -> tuple[Rule, ...]:
     """The rules that are asked of a job: whether it was started before makes the difference."""
     return HELD if job.child is None and job.noted is None else STARTED
 
+
+SUSPENDED_AGAIN_AFTER = timedelta(minutes=1)
+"""Who lifts the user's suspension, as a queue may, is not fought at the API server's speed."""
 
 SUSPENDED_MESSAGE = "`suspend` is true; set it to false to let the job go on"
 
@@ -205,12 +209,26 @@ def _ended(situation: Situation) -> Continue | None:
 
 def _user_suspends(situation: Situation) -> Suspend | Hold | None:
     held, child = _suspended_by_user(situation), situation.job.child
-    return Suspend() if held and child and child.suspended_by is None else held
+    if held is None or child is None or child.suspended_by:
+        return held
+    since = child.suspended_since
+    if since and situation.now < since + SUSPENDED_AGAIN_AFTER:
+        return replace(held, review=since + SUSPENDED_AGAIN_AFTER)
+    return Suspend(Cause.USER)
+
+
+def _somebody_suspends(situation: Situation) -> Hold | None:
+    child = situation.job.child
+    if child is None or child.suspended_by is not Cause.OTHER:
+        return None
+    resumed = f"queue `{child.gate}` lets it run" if child.gate else "they resume it"
+    message = f"somebody else suspended the child Job; it goes on when {resumed}"
+    return Hold(HoldReason.SUSPENDED_BY_OTHER, message)
 
 
 def _goes_on(situation: Situation) -> Resume | Continue:
     child = situation.job.child
-    return Resume() if child and child.suspended_by is Cause.USER else Continue()
+    return Resume() if child and child.suspended_by else Continue()
 
 
 def _grid(situation: Situation) -> Outlook:
@@ -259,6 +277,7 @@ STARTED = (
     Rule("child Job", _vanished, facts.child),
     Rule("end", _ended, facts.child),
     Rule("suspend", _user_suspends, facts.suspend),
+    Rule("others", _somebody_suspends, facts.child),
     Rule("run", _goes_on, facts.child),
 )
 """Of a job that was started; the last one always speaks."""

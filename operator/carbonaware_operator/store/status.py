@@ -14,7 +14,7 @@ from carbonaware_operator.api.job import (
 )
 from carbonaware_operator.api.reasons import ConditionType
 from carbonaware_operator.api.schema import Condition as ApiCondition
-from carbonaware_operator.planning.observed import Workload
+from carbonaware_operator.planning.observed import Cause, Workload
 from carbonaware_operator.planning.progress import Condition, Progress, in_order
 from carbonaware_operator.planning.resolve import Defaults, Source, shared
 from carbonaware_operator.quantities.durations import format_duration, parse_duration
@@ -42,6 +42,8 @@ def progress_of(status: CarbonAwareJobStatus) -> Progress:
         stalled=_parsed(status.stalled_time),
         shifts=tuple((parse_instant(s.from_time), s.seconds) for s in status.shifts or []),
         suspended=_parsed(status.suspended_time),
+        suspended_by=_cause(status.suspended_by),
+        suspended_seconds=status.suspended_seconds,
         released=_parsed(status.released_time),
         finished=_parsed(status.finished_time),
         held_seconds=status.held_seconds,
@@ -66,6 +68,8 @@ def status_of(progress: Progress) -> dict[str, Any]:
         "stalledTime": _formatted(progress.stalled),
         "shifts": [{"fromTime": _formatted(t), "seconds": n} for t, n in progress.shifts] or None,
         "suspendedTime": _formatted(progress.suspended),
+        "suspendedBy": progress.suspended_by,
+        "suspendedSeconds": progress.suspended_seconds,
         "releasedTime": _formatted(progress.released),
         "finishedTime": _formatted(progress.finished),
         "heldSeconds": progress.held_seconds,
@@ -149,6 +153,13 @@ def _workload(workload: Workload | None) -> dict[str, str] | None:
         "name": workload.name,
         "uid": workload.uid,
     }
+
+
+def _cause(text: str | None) -> Cause | None:
+    """A cause that a later version knows is none of ours to lift."""
+    if text is None:
+        return None
+    return Cause(text) if text in set(Cause) else Cause.OTHER
 
 
 def _parsed(text: str | None) -> Instant | None:
