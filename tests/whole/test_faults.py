@@ -230,7 +230,7 @@ class TestUsers:
     @pytest.mark.parametrize(
         ("change", "reason"),
         [
-            ({"zoneName": "nowhere"}, "NoZone"),
+            ({"zoneName": "nowhere", "schedule": {"maxGramsPerKWh": 40}}, "NoZone"),
             ({"jobTemplate": {"spec": a_job_spec(completionMode="Sideways")}}, "InvalidWorkload"),
         ],
         ids=["a zone that does not exist", "a template that the API server refuses"],

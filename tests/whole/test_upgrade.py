@@ -1,7 +1,9 @@
 """Upgrade from the previous chart and back, with jobs held, running, suspended and done."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,14 @@ MOVING = ("workload", "conditions", "releasedTime")  # what is measured of a run
 
 
 @pytest.fixture(scope="module")
-def previous() -> Iterator[Path]:
-    """The chart of the release before this one."""
-    try:
-        with history.files(history.CHART) as chart:
-            yield chart
-    except history.NoHistoryError as reason:
-        pytest.skip(str(reason))
+def previous() -> Iterator[list[Path]]:
+    """The chart, the operator and the agent of the release before this one."""
+    with ExitStack() as unpacked:
+        try:
+            folders = (history.CHART, "operator", "agent")
+            yield [unpacked.enter_context(history.files(folder)) for folder in folders]
+        except history.NoHistoryError as reason:
+            pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +46,17 @@ def upgraded(progress: Callable[[str], None]) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def running(upgraded: Cluster, previous: Path, tmp_path: Path) -> Iterator[Stack]:
-    """The previous chart, installed, an operator that plays its pods, and four jobs."""
-    upgraded.helm("install", "carbonaware", str(previous), *VALUES)
+def running(
+    upgraded: Cluster, previous: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Stack]:
+    """The previous release: its chart, its programs instead of its pods, and four jobs."""
+    chart, *packages = previous
+    upgraded.helm("install", "carbonaware", str(chart), *VALUES)
     with stack(upgraded, "default", tmp_path) as programs:
-        agent = programs.agent(programs.simulated_host()).wait_ready()
-        programs.operator(f"--agent-url={agent.url}").wait_ready()
+        host = programs.simulated_host()
+        with monkeypatch.context() as then:
+            then.setenv("PYTHONPATH", os.pathsep.join(map(str, packages)))
+            _started(programs, host)
         suspended = a_job("suspended", "default", strategy="Immediate")
         suspended["spec"]["suspend"] = True
         programs.apply(
@@ -63,17 +71,30 @@ def running(upgraded: Cluster, previous: Path, tmp_path: Path) -> Iterator[Stack
         yield programs
 
 
+def _started(programs: Stack, host: Path) -> None:
+    """An operator and an agent, of the release that PYTHONPATH says."""
+    agent = programs.agent(host).wait_ready()
+    programs.operator(f"--agent-url={agent.url}").wait_ready()
+
+
 STANDING = {
     "held": "AboveMaxIntensity",
     "running": "Immediate",
     "suspended": "SuspendedByUser",
     "complete": "Succeeded",
 }
+STATES = {
+    "held": "Held",
+    "running": "Running",
+    "suspended": "Held",
+    "complete": "Complete",
+}
 
 
 def test_neither_upgrade_nor_rollback_touches_a_job(running: Stack) -> None:
     """Objects, CRDs, child Jobs and what the statuses say are the same, also of a scaled operator.
 
+    The next operator takes the jobs over from the one before, children and accounts included.
     Helm 4 applies on the server's side: it refuses to take the replicas back from who scaled the
     Deployment, and does when it is told to.
     """
@@ -82,6 +103,17 @@ def test_neither_upgrade_nor_rollback_touches_a_job(running: Stack) -> None:
 
     _upgrade(cluster)
     assert (before, crds) == (_objects(running), _crds(running))
+
+    kept = _kept(running)
+    host, *programs = running.programs
+    for program in programs:
+        program.stop()
+    _started(running, running.folder / "host")
+    eventually(lambda: _states(running) == STATES, "the new operator has seen every job")
+    assert kept == _kept(running)
+    assert host.alive
+    for program in running.programs[len(programs) + 1 :]:
+        program.stop()
 
     cluster.kubectl("-n", SYSTEM, "scale", "deployment/carbonaware-operator", "--replicas=2")
     with pytest.raises(KubectlError, match="conflict"):
@@ -92,7 +124,7 @@ def test_neither_upgrade_nor_rollback_touches_a_job(running: Stack) -> None:
     )
 
     cluster.helm("rollback", "carbonaware", "1", "--namespace", SYSTEM)
-    assert (before, crds) == (_objects(running), _crds(running))
+    assert (kept, crds) == (_kept(running), _crds(running))
     assert STANDING == _standing(running)
 
 
@@ -122,6 +154,28 @@ def _objects(running: Stack) -> dict[str, Any]:
     }
     children = {job["metadata"]["name"]: job["metadata"]["uid"] for job in running.children()}
     return jobs | children
+
+
+def _states(running: Stack) -> dict[str, str]:
+    """What the new operator calls the state of each job."""
+    return {
+        job["metadata"]["name"]: job["status"].get("state", "") for job in running.children("caj")
+    }
+
+
+def _kept(running: Stack) -> dict[str, Any]:
+    """Of each job what no release may change: which object it is, its child, its end, its sums."""
+    jobs = {
+        job["metadata"]["name"]: (
+            job["metadata"]["uid"],
+            job["spec"],
+            job["status"].get("workload", {}).get("uid"),
+            job["status"].get("finishedTime"),
+            job["metadata"]["name"] == "complete" and job["status"]["energyJoules"],
+        )
+        for job in running.children("caj")
+    }
+    return jobs | {job["metadata"]["name"]: job["metadata"]["uid"] for job in running.children()}
 
 
 def _lasting(job: dict[str, Any]) -> dict[str, Any]:
